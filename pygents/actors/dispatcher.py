@@ -1,0 +1,294 @@
+"""Dispatchers: where an actor's messages are handled.
+
+A dispatcher runs *activations* on an event loop and tells its actors when that loop ends. It knows an actor only as a
+function that ends it (``Member``). Never one loop per actor, unless that is asked for with ``ThreadDispatcher``.
+
+How a loop's end is noticed: ``asyncio.run`` and ``asyncio.Runner`` close the asynchronous generators that were begun on
+their loop, when the main task and all others are over and the loop still runs. Each loop with actors therefore holds one
+such generator whose ``finally`` ends the actors, youngest first, as Erlang's supervisors stop their children. A loop that
+is closed without that courtesy is noticed at the next message: scheduling on it fails.
+
+Invariants: ``_loops_lock`` guards the table of loops and the background thread. A dispatcher's members are added on the
+thread that starts them and dropped on the loop; the dict operations are single steps under ``_members_lock``.
+"""
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import ClassVar, Protocol
+
+__all__ = ["CallerDispatcher", "Dispatcher", "LoopDispatcher", "LoopEndedError", "Member", "ThreadDispatcher"]
+
+
+class LoopEndedError(RuntimeError):
+    """Raised by a dispatcher whose event loop has ended."""
+
+
+type Member = Callable[[], Awaitable[None]]
+"""What a dispatcher knows of an actor: how to end it when its loop is about to close."""
+
+
+class Dispatcher(Protocol):
+    """Where an actor's messages are handled."""
+
+    throughput: ClassVar[int]
+    """Messages that an actor handles before it lets its peers on the same loop have their turn."""
+
+    wakes_for_messages: ClassVar[bool]
+    """Whether an arriving message schedules an activation; if not, somebody drains the actor."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that runs the handlers; None while nobody drains an actor on the caller's dispatcher."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether the loop is closed, so that nothing will run any more."""
+        ...
+
+    @classmethod
+    def open(cls) -> "Dispatcher":
+        """Return the dispatcher for an actor that is being started on this thread."""
+        ...
+
+    def add(self, member: Member) -> None:
+        """Have `member` called when the loop ends."""
+
+    def discard(self, member: Member) -> None:
+        """Forget a member that has ended."""
+
+    def schedule(self, activate: Callable[[], None]) -> None:
+        """Call `activate` soon, on the loop; from any thread.
+
+        Raises:
+            LoopEndedError: if the loop has ended
+
+        """
+
+
+class LoopDispatcher:
+    """The loop that runs where the actor is started; if none does, one background loop thread shared by all."""
+
+    throughput: ClassVar[int] = 64
+    wakes_for_messages: ClassVar[bool] = True
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._members: dict[Member, None] = {}
+        self._members_lock = threading.Lock()
+        self._ended = False
+        self._sentinel: AsyncGenerator[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} with {len(self._members)} actors>"
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs the handlers."""
+        return self._loop
+
+    @property
+    def ended(self) -> bool:
+        """Whether the loop is closed, so that nothing will run any more."""
+        return self._loop.is_closed()
+
+    @classmethod
+    def open(cls) -> "LoopDispatcher":
+        """Return the dispatcher of the running loop, or of the background loop.
+
+        Raises:
+            LoopEndedError: if the running loop is closing down
+
+        """
+        loop = asyncio._get_running_loop()  # noqa: SLF001 (documented; None, not an error)
+        if loop is None:
+            return LoopDispatcher._of(_background_loop())
+        dispatcher = LoopDispatcher._of(loop)
+        dispatcher._watch_for_the_end()
+        return dispatcher
+
+    @staticmethod
+    def _of(loop: asyncio.AbstractEventLoop) -> "LoopDispatcher":
+        with _loops_lock:
+            if loop not in _dispatchers:
+                for closed in [known for known in _dispatchers if known.is_closed()]:
+                    del _dispatchers[closed]
+                _dispatchers[loop] = LoopDispatcher(loop)
+            return _dispatchers[loop]
+
+    def _watch_for_the_end(self) -> None:
+        if self._ended:
+            msg = "this event loop is closing down: start actors before it does"
+            raise LoopEndedError(msg)
+        if self._sentinel is None:
+            self._sentinel = self._until_the_end()
+            first = self._sentinel.__anext__()
+            try:
+                first.send(None)  # registers it with the loop; it runs to its yield without suspending
+            except StopIteration:
+                pass
+
+    async def _until_the_end(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            self._ended = True
+            while members := self._youngest_first():
+                for member in members:
+                    await member()
+                    self.discard(member)
+
+    def _youngest_first(self) -> list[Member]:
+        with self._members_lock:
+            return list(reversed(self._members))
+
+    def add(self, member: Member) -> None:
+        """Have `member` called when the loop ends."""
+        with self._members_lock:
+            self._members[member] = None
+
+    def discard(self, member: Member) -> None:
+        """Forget a member that has ended."""
+        with self._members_lock:
+            self._members.pop(member, None)
+
+    def schedule(self, activate: Callable[[], None]) -> None:
+        """Call `activate` soon, on the loop; from any thread.
+
+        Raises:
+            LoopEndedError: if the loop has ended
+
+        """
+        loop = self._loop
+        try:
+            if asyncio._get_running_loop() is loop:  # noqa: SLF001 (documented; None, not an error)
+                loop.call_soon(activate)
+            else:
+                loop.call_soon_threadsafe(activate)
+        except RuntimeError as error:
+            raise LoopEndedError(str(error)) from error
+
+
+class ThreadDispatcher(LoopDispatcher):
+    """A loop thread of the actor's own, for tools and handlers that block; it ends with its actor."""
+
+    def __init__(self, thread: "_LoopThread") -> None:
+        super().__init__(thread.loop)
+        self._thread = thread
+
+    @classmethod
+    def open(cls) -> "ThreadDispatcher":
+        """Start a loop thread and return its dispatcher."""
+        return ThreadDispatcher(_LoopThread("pygents-actor"))
+
+    def discard(self, member: Member) -> None:
+        """Forget the actor, and let its thread end."""
+        super().discard(member)
+        self._thread.end()
+
+
+class CallerDispatcher:
+    """Nobody handles the messages until somebody drains the actor, on a loop of their own choice.
+
+    Only a stop needs nobody: it is carried out on the thread that asks for it.
+    """
+
+    throughput: ClassVar[int] = 1
+    wakes_for_messages: ClassVar[bool] = False
+
+    ended: ClassVar[bool] = False
+
+    __slots__ = ("loop",)
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop of whoever drains the actor now."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'idle' if self.loop is None else 'drained'}>"
+
+    @classmethod
+    def open(cls) -> "CallerDispatcher":
+        """Return a dispatcher for one actor."""
+        return CallerDispatcher()
+
+    def add(self, member: Member) -> None:
+        """Do nothing: no loop is the actor's own."""
+
+    def discard(self, member: Member) -> None:
+        """Do nothing: no loop is the actor's own."""
+
+    def schedule(self, activate: Callable[[], None]) -> None:
+        """Call `activate` at once."""
+        activate()
+
+
+class _LoopThread:
+    """A daemon thread that runs one event loop until it is told to end, and then closes it properly."""
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._over: asyncio.Future[None] = self.loop.create_future()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            runner.run(self._until_over())
+
+    async def _until_over(self) -> None:
+        await self._over
+
+    def watch_for_the_end(self, dispatcher: LoopDispatcher) -> None:
+        """Have the actors on this loop ended before it closes."""
+        self.loop.call_soon_threadsafe(dispatcher._watch_for_the_end)  # noqa: SLF001 (same module)
+
+    def end(self) -> None:
+        """Let the loop close and the thread end, soon; from any thread."""
+        self.loop.call_soon_threadsafe(self._finish)
+
+    def _finish(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread, at most `timeout` seconds."""
+        self._thread.join(timeout)
+
+
+_loops_lock = threading.Lock()
+_dispatchers: dict[asyncio.AbstractEventLoop, LoopDispatcher] = {}  # a loop stays until it has ended
+_background: _LoopThread | None = None
+
+_EXIT_PATIENCE = 5.0  # seconds that the end of the program waits for the actors on the background loop to end
+
+
+def _background_loop() -> asyncio.AbstractEventLoop:
+    global _background  # noqa: PLW0603 (one per process, by ruling)
+    with _loops_lock:
+        if _background is None:
+            _background = _LoopThread("pygents-background")
+            _dispatchers[_background.loop] = LoopDispatcher(_background.loop)
+            _background.watch_for_the_end(_dispatchers[_background.loop])
+            atexit.register(_end_background_loop, _background)
+        return _background.loop
+
+
+def _end_background_loop(thread: _LoopThread) -> None:
+    thread.end()
+    thread.join(_EXIT_PATIENCE)
+
+
+def _start_afresh_in_child() -> None:
+    """Forget, in a forked child, the loops and the thread that only its parent has."""
+    global _background, _loops_lock  # noqa: PLW0603 (one per process, by ruling)
+    _background = None
+    _loops_lock = threading.Lock()
+    _dispatchers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh_in_child)

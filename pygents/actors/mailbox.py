@@ -1,0 +1,224 @@
+"""The mailbox: an actor's queue of messages and the right to handle them.
+
+It knows nothing of messages, actors or loops: items go in, come out in order, and somebody is woken.
+
+Invariants, all kept by the one lock:
+
+* Closed means closed. ``put`` either appends before ``close`` took what was there, or raises; nothing slips in behind it.
+* At most one holder has the *claim*, the right to take items: whoever got ``True`` from ``claim`` or was woken. It is given
+  back by ``release`` alone, and ``release`` keeps it with its holder while there is something to do. So a message that
+  arrives at an idle mailbox wakes exactly once, and one that arrives at a claimed mailbox is seen by the claim's holder.
+* An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
+  queued to its first caller, who answers for it.
+
+``wake`` is called outside the lock, on the thread that put; it must not block. A lock and a deque rather than
+``queue.SimpleQueue``: closing, claiming and looking inside have to be one step with putting and taking.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from pykka import ActorDeadError
+
+__all__ = ["Mailbox"]
+
+
+class Mailbox[T]:
+    """A first-in-first-out queue that closes atomically and has at most one reader at a time."""
+
+    __slots__ = ("_claimed", "_closed", "_in_hand", "_items", "_lock", "_stopping", "_wake", "_wake_for_items")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._items: deque[T] = deque()
+        self._in_hand: T | None = None
+        self._closed = False
+        self._claimed = True  # by whoever is constructing the actor, until it is opened
+        self._stopping = False
+        self._wake: Callable[[], None] | None = None
+        self._wake_for_items = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<{type(self).__name__} {state}, {len(self._items)} queued>"
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def open(self, wake: Callable[[], None], *, wake_for_items: bool) -> None:
+        """Say who is woken when there is something to do. The claim stays with the caller until `release`.
+
+        Args:
+            wake: called, with the claim held, when somebody must act
+            wake_for_items: whether an ordinary item is something to act on, or only a stop
+
+        """
+        with self._lock:
+            self._wake = wake
+            self._wake_for_items = wake_for_items
+
+    def put(self, item: T) -> None:
+        """Append an item and wake the reader if nobody is reading.
+
+        Raises:
+            ActorDeadError: if the mailbox is closed
+
+        """
+        with self._lock:
+            if self._closed:
+                raise ActorDeadError(_CLOSED)
+            self._items.append(item)
+            if self._claimed or not self._wake_for_items:
+                return
+            self._claimed = True
+        self._call_wake()
+
+    def put_stop(self, item: T) -> None:
+        """Append an item that ends the reader, and wake somebody for it even if nobody reads ordinary items.
+
+        Raises:
+            ActorDeadError: if the mailbox is closed
+
+        """
+        with self._lock:
+            if self._closed:
+                raise ActorDeadError(_CLOSED)
+            self._items.append(item)
+            self._stopping = True
+            if self._claimed:
+                return
+            self._claimed = True
+        self._call_wake()
+
+    def put_in_place(self, item: T) -> None:
+        """Append an item and drop the one in hand, in one step, so that a snapshot sees exactly one of them.
+
+        Raises:
+            ActorDeadError: if the mailbox is closed
+
+        """
+        with self._lock:
+            if self._closed:
+                raise ActorDeadError(_CLOSED)
+            self._items.append(item)
+            self._in_hand = None
+
+    def take(self) -> T | None:
+        """Take the oldest item in hand and return it, or None; for the holder of the claim."""
+        with self._lock:
+            self._in_hand = item = self._items.popleft() if self._items else None
+            return item
+
+    def peek(self) -> T | None:
+        """Return the oldest item without taking it, or None; for the holder of the claim."""
+        with self._lock:
+            return self._items[0] if self._items else None
+
+    @property
+    def in_hand(self) -> T | None:
+        """The item taken last, until it is done."""
+        return self._in_hand
+
+    def done(self) -> None:
+        """Drop the item in hand: it has ended."""
+        self._in_hand = None
+
+    def hold(self, item: T) -> None:
+        """Put an item in hand as if it had been taken, ahead of all that is queued."""
+        self._in_hand = item
+
+    def claim(self) -> bool:
+        """Try to get the right to take items."""
+        with self._lock:
+            if self._claimed:
+                return False
+            self._claimed = True
+            return True
+
+    def release(self) -> bool:
+        """Give the claim back, unless something waits that only the holder of the claim will see.
+
+        Returns:
+            False if the claim stays: there are items to handle, or a stop.
+
+        """
+        with self._lock:
+            if self._closed:
+                return True
+            if self._items and (self._stopping or self._wake_for_items):
+                return False
+            self._claimed = False
+            return True
+
+    def close(self) -> list[T]:
+        """Accept nothing more; the claim stays taken for good.
+
+        Returns:
+            What is queued, to the first caller alone. It stays visible in `contents` until `forget`.
+
+        """
+        with self._lock:
+            return self._close()
+
+    def try_close(self) -> list[T] | None:
+        """Close as `close` does, or return None if the lock is taken: for a finalizer, which must not wait.
+
+        The garbage collector may run finalizers on a thread that is inside this very lock.
+        """
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._close()
+        finally:
+            self._lock.release()
+
+    def _close(self) -> list[T]:
+        if self._closed:
+            return []
+        self._closed = self._claimed = True
+        self._wake = None  # breaks the cycle of actor and mailbox
+        return list(self._items)
+
+    def forget(self) -> None:
+        """Drop what is left in a closed mailbox, once it has been answered."""
+        with self._lock:
+            self._items.clear()
+            self._in_hand = None
+
+    def contents(self) -> tuple[T | None, list[T]]:
+        """Return the item in hand and the queued ones, oldest first, as they are at one moment."""
+        with self._lock:
+            return self._in_hand, list(self._items)
+
+    @property
+    def claimed(self) -> bool:
+        """Whether somebody has the right to take items."""
+        return self._claimed
+
+    @property
+    def closed(self) -> bool:
+        """Whether the mailbox accepts nothing more."""
+        return self._closed
+
+    def get(self) -> T:
+        """Take the oldest item, as pykka's inbox does, but without blocking.
+
+        Raises:
+            IndexError: if the mailbox is empty
+
+        """
+        with self._lock:
+            return self._items.popleft()
+
+    def empty(self) -> bool:
+        """Whether nothing is queued."""
+        return not self._items
+
+    def _call_wake(self) -> None:
+        wake = self._wake
+        if wake is not None:  # None: closed between the lock and here; close has taken the item
+            wake()
+
+
+_CLOSED = "the mailbox is closed"

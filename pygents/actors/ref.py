@@ -1,0 +1,183 @@
+"""ActorRef: pykka's reference to an actor, with the async verbs and an answer for actors whose event loop is gone.
+
+A ref may be used from any thread. It keeps no state of its own beyond what the actor's start writes once; the mailbox does
+the locking. An actor that is told, asked or stopped after its loop was closed is declared dead here, by whoever notices.
+"""
+
+# pyright: reportPrivateUsage=false
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
+
+from pykka import Actor, ActorDeadError, Future
+from pykka import ActorRef as PykkaRef
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
+
+from pygents.actors.reply import Reply
+
+if TYPE_CHECKING:
+    from pygents.actors.dispatcher import Dispatcher
+    from pygents.actors.mailbox import Mailbox
+
+__all__ = ["ActorRef"]
+
+
+class _Stranded(Protocol):
+    def _lose_loop(self) -> None: ...
+
+
+class ActorRef[A: Actor](PykkaRef[A]):
+    """A reference to an actor: pykka's, plus ``tell_async``, ``ask_async`` and ``stop_async``."""
+
+    actor_inbox: "Mailbox[Envelope[Any]]"
+
+    def __init__(self, actor: A) -> None:
+        super().__init__(actor)
+        self._dispatcher: Dispatcher | None = None
+
+    @property
+    def serving_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that handles the actor's messages; None if nobody drains it, or it is not started."""
+        return self._dispatcher.loop if self._dispatcher is not None else None
+
+    def tell(self, message: object) -> None:
+        """Send a message without waiting for an answer; never blocks.
+
+        Raises:
+            ActorDeadError: if the actor takes no more messages
+
+        """
+        try:
+            self.actor_inbox.put(Envelope(message))
+        except ActorDeadError:
+            raise self._dead() from None
+        dispatcher = self._dispatcher
+        if dispatcher is not None and dispatcher.ended:
+            raise self._lost()
+
+    @overload
+    def ask(self, message: object, *, block: Literal[False], timeout: float | None = None) -> Reply[Any]: ...
+    @overload
+    def ask(self, message: object, *, block: Literal[True] = True, timeout: float | None = None) -> Any: ...  # noqa: ANN401
+    @overload
+    def ask(self, message: object, *, block: bool, timeout: float | None = None) -> Any: ...  # noqa: ANN401
+    def ask(self, message: object, *, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401
+        """Send a message and wait for the answer, blocking this thread.
+
+        With ``block=False`` the answer comes as a `Reply`, which can be awaited on any loop or waited for later.
+
+        Args:
+            message: what to send
+            block: whether to wait here
+            timeout: seconds to wait at the most, or None for no limit
+
+        Raises:
+            ActorDeadError: if the actor takes no more messages, or ends before it handles this one
+            pykka.Timeout: if it took longer
+            WouldDeadlockError: if this thread runs the loop that has to produce the answer; nothing is sent
+            Exception: what the actor's handler raised
+            ActorFailedError: if the handler ended in something that is not an ``Exception``
+
+        """
+        reply: Reply[Any] = Reply(self)
+        if block and not self.actor_inbox.closed:
+            reply.refuse_to_deadlock(timeout)
+        try:
+            self.actor_inbox.put(Envelope(message, reply_to=reply))
+            self._check_loop()
+        except ActorDeadError:
+            if not reply.done:
+                reply.fail(self._dead())
+        return reply.get(timeout=timeout) if block else reply
+
+    @overload
+    def stop(self, *, block: Literal[False], timeout: float | None = None) -> Future[bool]: ...
+    @overload
+    def stop(self, *, block: Literal[True] = True, timeout: float | None = None) -> bool: ...
+    @overload
+    def stop(self, *, block: bool, timeout: float | None = None) -> bool | Future[bool]: ...
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Future[bool]:
+        """Ask the actor to stop when it has handled what is queued, and wait for that, blocking this thread.
+
+        Args:
+            block: whether to wait here; if not, a `Reply` of the result is returned
+            timeout: seconds to wait at the most, or None for no limit
+
+        Returns:
+            True if the actor has stopped, False if it was dead already.
+
+        Raises:
+            pykka.Timeout: if it took longer
+            WouldDeadlockError: if this thread runs the actor's own loop; the actor is not stopped
+
+        """
+        if block and not self.actor_inbox.closed:
+            Reply[bool](self).refuse_to_deadlock(timeout)
+        reply = self._request_stop()
+        return reply.get(timeout=timeout) if block else reply
+
+    async def tell_async(self, message: object, *, timeout: float | None = None) -> None:
+        """Send a message, waiting for room in the mailbox if need be.
+
+        Args:
+            message: what to send
+            timeout: seconds to wait for room at the most; an unbounded mailbox always has room
+
+        Raises:
+            ActorDeadError: if the actor takes no more messages
+
+        """
+        async with asyncio.timeout(timeout):
+            self.tell(message)
+
+    async def ask_async(self, message: object, *, timeout: float | None = None) -> Any:  # noqa: ANN401
+        """Send a message and await the answer. Cancelling cancels the wait, not the actor.
+
+        Args:
+            message: what to send
+            timeout: seconds to wait at the most, or None for no limit
+
+        Raises:
+            as `ask`, but for WouldDeadlockError
+
+        """
+        return await self.ask(message, block=False).get_async(timeout=timeout)
+
+    async def stop_async(self, *, timeout: float | None = None) -> bool:
+        """Ask the actor to stop when it has handled what is queued, and await that.
+
+        Args:
+            timeout: seconds to wait at the most, or None for no limit
+
+        Returns:
+            True if the actor has stopped, False if it was dead already.
+
+        Raises:
+            pykka.Timeout: if it took longer
+
+        """
+        return await self._request_stop().get_async(timeout=timeout)
+
+    def _request_stop(self) -> Reply[bool]:
+        reply: Reply[bool] = Reply(self)
+        try:
+            self.actor_inbox.put_stop(Envelope(_ActorStop(), reply_to=reply))
+            self._check_loop()
+        except ActorDeadError:
+            if not reply.done:
+                reply.set(False)  # noqa: FBT003 (pykka's signature)
+        return reply
+
+    def _check_loop(self) -> None:
+        if self._dispatcher is not None and self._dispatcher.ended:
+            raise self._lost()
+
+    def _lost(self) -> ActorDeadError:
+        actor = self._actor_weakref()
+        if actor is not None:
+            cast("_Stranded", actor)._lose_loop()  # noqa: SLF001 (of the pair of actor and ref)
+        return self._dead()
+
+    def _dead(self) -> ActorDeadError:
+        return ActorDeadError(f"{self} not found: it has stopped and takes no more messages")

@@ -1,0 +1,101 @@
+"""What pygents changes in pykka's process-wide ``ActorRegistry``: two things, for the actors of every kind.
+
+pykka keeps the refs in a list, so that stopping n actors takes n * n steps. ``RefSet`` takes the list's place: it keeps the
+order of registration and answers the same calls, and removing costs the same wherever the ref stands.
+
+A blocking ``stop_all()`` on the thread of an event loop would wait for actors that only this thread can stop, after it has
+stopped some of the others. It is refused before it stops anything.
+
+Everything here is pinned by a contract test against the supported versions of pykka. ``RefSet`` is used under pykka's own
+lock; reading takes a copy first, so that a ref that goes while somebody looks (a collected agent) disturbs nobody.
+"""
+
+# pyright: reportPrivateUsage=false
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any, SupportsIndex, overload
+
+from pykka import ActorRef, ActorRegistry, Future
+
+from pygents.actors.reply import Producer, running
+from pygents.errors import WouldDeadlockError
+
+__all__ = ["RefSet", "adapt_registry"]
+
+type AnyRef = ActorRef[Any]
+
+
+class RefSet:
+    """Refs in the order of their registration, with the part of a list's interface that pykka uses."""
+
+    __slots__ = ("_refs",)
+
+    def __init__(self, refs: Iterable[AnyRef] = ()) -> None:
+        self._refs: dict[AnyRef, None] = dict.fromkeys(refs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self._refs)}>"
+
+    def __len__(self) -> int:
+        return len(self._refs)
+
+    def __contains__(self, ref: object) -> bool:
+        return ref in self._refs
+
+    def __iter__(self) -> Iterator[AnyRef]:
+        return iter(list(self._refs))
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> AnyRef: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[AnyRef]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> AnyRef | list[AnyRef]:
+        return list(self._refs)[index]
+
+    def append(self, ref: AnyRef) -> None:
+        """Add a ref behind the others."""
+        self._refs[ref] = None
+
+    def remove(self, ref: AnyRef) -> None:
+        """Remove a ref, in constant time.
+
+        Raises:
+            ValueError: if it is not there, as a list says it
+
+        """
+        if ref not in self._refs:
+            msg = f"{ref!r} is not registered"
+            raise ValueError(msg)
+        del self._refs[ref]
+
+
+_pykka_stop_all = ActorRegistry.stop_all
+
+
+def _stop_all(*, block: bool = True, timeout: float | None = None) -> list[bool] | list[Future[bool]]:
+    """Stop all running actors, youngest first, as pykka's ``ActorRegistry.stop_all`` does.
+
+    Raises:
+        WouldDeadlockError: if it would block the event loop that some of the actors need to stop; nothing is stopped then
+
+    """
+    loop = asyncio._get_running_loop()  # noqa: SLF001 (documented; None, not an error)
+    if block and loop is not None:
+        for ref in ActorRegistry.get_all():
+            if _serving_loop(ref) is loop:
+                raise WouldDeadlockError(str(running.get()), str(ref))
+    return _pykka_stop_all(block=block, timeout=timeout)
+
+
+def _serving_loop(ref: AnyRef | Producer) -> asyncio.AbstractEventLoop | None:
+    loop: asyncio.AbstractEventLoop | None = getattr(ref, "serving_loop", None)
+    return loop
+
+
+def adapt_registry() -> None:
+    """Put the two changes in place; doing it again changes nothing."""
+    with ActorRegistry._actor_refs_lock:  # noqa: SLF001 (the extension point that pykka lacks; see above)
+        if not isinstance(ActorRegistry._actor_refs, RefSet):  # noqa: SLF001
+            setattr(ActorRegistry, "_actor_refs", RefSet(ActorRegistry._actor_refs))  # noqa: B010, SLF001
+            setattr(ActorRegistry, "stop_all", staticmethod(_stop_all))  # noqa: B010 (not assignable to type checkers)

@@ -1,0 +1,335 @@
+"""Reply: a pykka future that asyncio can await, on any loop, and that never blocks one.
+
+pykka builds ``map``, ``filter``, ``join`` and ``reduce`` on a hook that blocks in ``get()``, and its ``await`` yields once
+and then calls ``get()``. Here a future made from others knows its sources, so that it can wait for them either way.
+
+Invariants: ``_lock`` guards the outcome and the list of wake-ups; the outcome is set once; each wake-up that was added is
+called once, after the outcome is there and outside the lock, on the thread that set it. A future that is derived from
+others has no outcome until somebody asks for it (pykka's lazy semantics); its function runs once, under ``_once``.
+"""
+
+import asyncio
+import functools
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Protocol, cast
+
+from pykka import Future, Timeout
+
+from pygents.errors import WouldDeadlockError
+
+__all__ = ["Producer", "Reply", "running"]
+
+type ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+
+running: ContextVar[object] = ContextVar("pygents.running", default="Code outside any actor")
+"""What is being run in this context: an actor's ref, or whatever a layer above sets; its text names it in errors."""
+
+_POLL = 0.1  # seconds after which a thread that waits for a foreign future looks whether anybody still wants it
+
+
+class Producer(Protocol):
+    """What is going to set a reply."""
+
+    @property
+    def serving_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop on which the reply will be produced, if that is known."""
+        ...
+
+
+class Reply[T](Future[T]):
+    """The answer to a message: blocking with `get`, or awaited.
+
+    Args:
+        producer: who is going to answer, so that a wait that could never end is refused
+
+    """
+
+    def __init__(self, producer: Producer | None = None) -> None:
+        super().__init__()
+        self._producer = producer
+        self._lock = threading.Lock()
+        self._done = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._wakeups: list[Callable[[], object]] | None = None
+        self._sources: Sequence[Future[Any]] = ()
+        self._combine: Callable[[list[Any]], T] | None = None
+        self._once: threading.RLock | None = None
+
+    def __repr__(self) -> str:
+        if not self._done:
+            return f"<{type(self).__name__} pending>"
+        return f"<{type(self).__name__} {'failed' if self._error is not None else 'set'}>"
+
+    @classmethod
+    def wrap[S](cls, future: Future[S]) -> "Reply[S]":
+        """Make any pykka future awaitable without blocking the loop, for instance a ``ThreadingActor``'s answer."""
+        return Reply._derived([future], lambda values: cast("S", values[0]))
+
+    @property
+    def done(self) -> bool:
+        """Whether the outcome is there."""
+        return self._done
+
+    def get(self, *, timeout: float | None = None) -> T:
+        """Wait for the value, blocking this thread.
+
+        Args:
+            timeout: seconds to wait, or None for no limit
+
+        Raises:
+            pykka.Timeout: if it took longer
+            WouldDeadlockError: if this thread runs the loop that has to produce the value
+            BaseException: what `set_exception` was given
+
+        """
+        if not self._done:
+            if self._get_hook is not None:
+                return super().get(timeout=timeout)
+            if self._combine is not None:
+                return self._get_derived(timeout)
+            self._block(timeout)
+        return self._outcome()
+
+    async def get_async(self, *, timeout: float | None = None) -> T:
+        """Wait for the value without blocking the loop; `get` with an ``await``.
+
+        Cancelling the wait cancels nothing but the wait.
+
+        Args:
+            timeout: seconds to wait, or None for no limit
+
+        Raises:
+            pykka.Timeout: if it took longer
+            BaseException: what `set_exception` was given
+
+        """
+        if timeout is None:
+            return await self._get_async()
+        try:
+            async with asyncio.timeout(timeout) as scope:
+                return await self._get_async()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise _timed_out(timeout) from None
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._get_async().__await__()
+
+    __iter__ = __await__
+
+    def set(self, value: T | None = None) -> None:
+        """Set the value and wake who waits.
+
+        Raises:
+            queue.Full: if there is an outcome or a get hook already, as in pykka
+
+        """
+        self._settle(value, None)
+
+    def set_exception(self, exc_info: ExcInfo | None = None) -> None:
+        """Set an exception as the outcome: the given ``sys.exc_info()`` triple, or the one being handled.
+
+        Raises:
+            queue.Full: if there is an outcome or a get hook already, as in pykka
+
+        """
+        kind, error, traceback = exc_info if exc_info is not None else sys.exc_info()
+        if error is None:
+            error = kind() if kind is not None else RuntimeError("set_exception() was called without an exception")
+        self._settle(None, error if traceback is None else error.with_traceback(traceback))
+
+    def fail(self, error: BaseException) -> None:
+        """Set `error` as the outcome; `set_exception` without the triple."""
+        self._settle(None, error)
+
+    def set_get_hook(self, func: Callable[[float | None], T]) -> None:
+        """Have `func` produce the value when it is asked for; awaiting runs it on a thread.
+
+        Raises:
+            queue.Full: if there is an outcome already, as in pykka
+
+        """
+        with self._lock:
+            if self._done:
+                raise queue.Full
+            super().set_get_hook(func)
+
+    def map[M](self, func: Callable[[T], M]) -> "Reply[M]":
+        """Return a reply with the result of `func` on this one's value."""
+        return Reply._derived([self], lambda values: func(values[0]))
+
+    def filter[J](self: "Future[Iterable[J]]", func: Callable[[J], bool]) -> "Reply[Iterable[J]]":
+        """Return a reply with the items of this one's value that `func` is true for, as a list."""
+        return Reply._derived([self], lambda values: cast("Iterable[J]", list(filter(func, values[0]))))
+
+    def join(self: "Future[Any]", *futures: Future[Any]) -> "Reply[Iterable[Any]]":
+        """Return a reply with a list of this one's value and those of `futures`, of any pykka kind."""
+        return Reply._derived([self, *futures], lambda values: cast("Iterable[Any]", values))
+
+    def reduce[R, J](self: "Future[Iterable[J]]", func: Callable[[R, J], R], *args: R) -> "Reply[R]":
+        """Return a reply with this one's items folded from the left by `func`, from the optional initial value."""
+        return Reply._derived([self], lambda values: functools.reduce(func, values[0], *args))
+
+    @staticmethod
+    def _derived[S](sources: Sequence[Future[Any]], combine: Callable[[list[Any]], S]) -> "Reply[S]":
+        reply: Reply[S] = Reply()
+        reply._sources = sources
+        reply._combine = combine
+        reply._once = threading.RLock()
+        return reply
+
+    def _settle(self, value: T | None, error: BaseException | None) -> None:
+        with self._lock:
+            if self._done or self._get_hook is not None or self._combine is not None:
+                raise queue.Full
+            self._value = value
+            self._error = error
+            self._done = True
+            wakeups, self._wakeups = self._wakeups, None
+        for wake in wakeups or ():
+            wake()
+
+    def _outcome(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._value)
+
+    def _add_wakeup(self, wake: Callable[[], object]) -> bool:
+        with self._lock:
+            if self._done:
+                return False
+            if self._wakeups is None:
+                self._wakeups = []
+            self._wakeups.append(wake)
+            return True
+
+    def _drop_wakeup(self, wake: Callable[[], object]) -> None:
+        with self._lock:
+            if self._wakeups is not None and wake in self._wakeups:
+                self._wakeups.remove(wake)
+
+    def _block(self, timeout: float | None) -> None:
+        self.refuse_to_deadlock(timeout)
+        ready = threading.Event()
+        if self._add_wakeup(ready.set) and not ready.wait(timeout):
+            self._drop_wakeup(ready.set)
+            raise _timed_out(timeout)
+
+    def refuse_to_deadlock(self, timeout: float | None = None) -> None:
+        """Check that this thread may block for the outcome.
+
+        Args:
+            timeout: the seconds it means to wait; a look that takes no time is always allowed
+
+        Raises:
+            WouldDeadlockError: if this thread runs the loop that has to produce the outcome
+
+        """
+        loop = self._producer.serving_loop if self._producer is not None else None
+        if loop is None or (timeout is not None and timeout <= 0):
+            return
+        if loop is asyncio._get_running_loop():  # noqa: SLF001 (documented; None, not an error)
+            raise WouldDeadlockError(str(running.get()), str(self._producer))
+
+    def _get_derived(self, timeout: float | None) -> T:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        values = [
+            source.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+            for source in self._sources
+        ]
+        return self._combine_once(values)
+
+    def _combine_once(self, values: list[Any]) -> T:
+        assert self._once is not None
+        assert self._combine is not None
+        with self._once:
+            if not self._done:
+                self._value = self._combine(values)  # an exception is not kept: the next get tries again, as in pykka
+                self._done = True
+            return cast("T", self._value)
+
+    async def _get_async(self) -> T:
+        if not self._done:
+            if self._get_hook is not None:
+                return await _wait_on_thread(self)
+            if self._combine is not None:
+                return self._combine_once([await _wait(source) for source in self._sources])
+            await self._wait_for_outcome()
+        return self._outcome()
+
+    async def _wait_for_outcome(self) -> None:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            _resolve_from_anywhere(loop, waiter)
+
+        if self._add_wakeup(wake):
+            try:
+                await waiter
+            finally:
+                self._drop_wakeup(wake)
+
+
+def _resolve_from_anywhere(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
+    if loop is asyncio._get_running_loop():  # noqa: SLF001 (documented; None, not an error)
+        _resolve(waiter)
+        return
+    try:
+        loop.call_soon_threadsafe(_resolve, waiter)
+    except RuntimeError:
+        if not loop.is_closed():  # a closed loop has nobody left who waits
+            raise
+
+
+def _resolve(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+async def _wait[S](future: Future[S]) -> S:
+    return await future.get_async() if isinstance(future, Reply) else await _wait_on_thread(future)
+
+
+async def _wait_on_thread[S](future: Future[S]) -> S:
+    """Wait for a future that can only block, on a thread that ends soon after nobody waits any more.
+
+    Not the loop's default executor: its threads are joined when the loop ends, so one future that is never set would keep
+    ``asyncio.run`` from returning.
+    """
+    result: Reply[S] = Reply()
+    wanted = threading.Event()
+    wanted.set()
+    threading.Thread(target=_block_for, args=(future, result, wanted), name="pygents-wait", daemon=True).start()
+    try:
+        return await result
+    finally:
+        wanted.clear()
+
+
+def _block_for[S](future: Future[S], result: Reply[S], wanted: threading.Event) -> None:
+    while wanted.is_set():
+        started = time.monotonic()
+        try:
+            result.set(future.get(timeout=_POLL))
+        except Timeout as error:
+            if time.monotonic() - started < _POLL:  # not ours: the future's own outcome
+                result.fail(error)
+                return
+        except BaseException as error:  # noqa: BLE001 (handed to the one who waits)
+            result.fail(error)
+            return
+        else:
+            return
+
+
+def _timed_out(timeout: float | None) -> Timeout:
+    return Timeout(f"{timeout} seconds")

@@ -1,0 +1,130 @@
+"""Every exception of pygents.
+
+A leaf: it imports nothing of ours. An exception carries the values that its message is made of as fields, in the order of
+its constructor, so that each one pickles and comes back with an equal message. Errors of the domain are re-exported by
+``pygents``, those of the runtime (``ActorFailedError``, ``WouldDeadlockError``) by ``pygents.actors``.
+"""
+
+__all__ = [
+    "ActorFailedError",
+    "SafeExecutionError",
+    "TurnCancelledError",
+    "TurnTimeoutError",
+    "UnregisteredAgentError",
+    "UnregisteredHookError",
+    "UnregisteredToolError",
+    "WouldDeadlockError",
+    "WrongRunMethodError",
+]
+
+
+class ActorFailedError(Exception):
+    """Raised to an asker whose message ended in something other than an ordinary exception.
+
+    A ``SystemExit``, ``KeyboardInterrupt`` or leaked ``CancelledError`` would act on the asker's own event loop if it were
+    handed over bare, so it comes as this error's ``__cause__``.
+    """
+
+    def __init__(self, actor: str, failure: str) -> None:
+        super().__init__(actor, failure)
+        self.actor = actor
+        """The actor that failed, as text."""
+        self.failure = failure
+        """The ``repr`` of what its handler raised."""
+
+    def __str__(self) -> str:
+        return f"{self.actor} failed with {self.failure} while it handled the message"
+
+
+class SafeExecutionError(Exception):
+    """Raised when something is changed, or started a second time, while it is running."""
+
+
+class TurnCancelledError(Exception):
+    """Raised to the consumer or asker of a turn that was cancelled, when nobody cancelled the consumer itself."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """Why the turn was cancelled, for people."""
+
+    def __str__(self) -> str:
+        return f"Turn cancelled: {self.reason}"
+
+
+class TurnTimeoutError(TimeoutError):
+    """Raised when a turn's tool has not ended within the turn's timeout; the tool has ended by then."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(timeout)
+        self.timeout = timeout
+        """The turn's timeout, in seconds."""
+
+    def __str__(self) -> str:
+        return f"Turn timed out after {self.timeout}s"
+
+
+class _UnregisteredError(KeyError):
+    kind = "Entry"
+    advice = "register it first"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+        """The name that was looked up."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} not found: {self.advice}"
+
+
+class UnregisteredToolError(_UnregisteredError):
+    """Raised when no tool is registered under a name."""
+
+    kind = "Tool"
+    advice = "decorate its function with @tool() before the name is used"
+
+
+class UnregisteredAgentError(_UnregisteredError):
+    """Raised when no living agent has a name."""
+
+    kind = "Agent"
+    advice = "construct the agent first; one that has stopped gives its name up"
+
+
+class UnregisteredHookError(_UnregisteredError):
+    """Raised when no hook is registered under a name."""
+
+    kind = "Hook"
+    advice = "decorate its function with @hook(...) before the name is used"
+
+
+class WouldDeadlockError(RuntimeError):
+    """Raised when a blocking wait would stop the very event loop that has to produce what is waited for."""
+
+    def __init__(self, waiting: str, target: str) -> None:
+        super().__init__(waiting, target)
+        self.waiting = waiting
+        """Who would wait, as text."""
+        self.target = target
+        """The actor that would have to answer, as text."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.waiting} would wait for ever for {self.target}: both run on the event loop of this thread. "
+            "Await the answer instead: ask_async(), stop_async(), or block=False and await"
+        )
+
+
+class WrongRunMethodError(Exception):
+    """Raised when a turn is run by the method that does not fit its tool."""
+
+    def __init__(self, tool: str, method: str) -> None:
+        super().__init__(tool, method)
+        self.tool = tool
+        """The tool's name."""
+        self.method = method
+        """The method that does fit: ``"returning"`` or ``"yielding"``."""
+
+    def __str__(self) -> str:
+        kind = "an async generator" if self.method == "yielding" else "a coroutine function"
+        return f"Tool {self.tool!r} is {kind}: use {self.method}() instead"
