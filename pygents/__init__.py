@@ -1,0 +1,52 @@
+"""An actor-model runtime for AI agents.
+
+An agent is an actor: its mailbox is its queue of turns, and it runs one turn at a time. A turn names a tool, an async
+function, and the arguments to call it with. ``agent.run()`` streams the results.
+"""
+
+from pygents.agent import Agent
+from pygents.context import current_agent, current_turn
+from pygents.errors import (
+    SafeExecutionError,
+    TurnCancelledError,
+    TurnTimeoutError,
+    UnregisteredAgentError,
+    UnregisteredHookError,
+    UnregisteredToolError,
+    WrongRunMethodError,
+)
+from pygents.hooks import AgentHook, Hook, HookMetadata, HookType, MemoryHook, ToolHook, TurnHook, hook
+from pygents.memory import Memory
+from pygents.registry import AgentRegistry, HookRegistry, ToolRegistry
+from pygents.tool import Tool, ToolMetadata, tool
+from pygents.turn import StopReason, Turn
+
+__all__ = [
+    "Agent",
+    "AgentHook",
+    "AgentRegistry",
+    "Hook",
+    "HookMetadata",
+    "HookRegistry",
+    "HookType",
+    "Memory",
+    "MemoryHook",
+    "SafeExecutionError",
+    "StopReason",
+    "Tool",
+    "ToolHook",
+    "ToolMetadata",
+    "ToolRegistry",
+    "Turn",
+    "TurnCancelledError",
+    "TurnHook",
+    "TurnTimeoutError",
+    "UnregisteredAgentError",
+    "UnregisteredHookError",
+    "UnregisteredToolError",
+    "WrongRunMethodError",
+    "current_agent",
+    "current_turn",
+    "hook",
+    "tool",
+]

@@ -1,0 +1,248 @@
+"""Agent: the thin asyncio facade over an `AgentActor`.
+
+It holds what users configure (name, tools, hooks) and passes everything else to the actor. ``put``, ``send_turn``, ``stop``
+and ``to_dict`` may be called on any thread and loop; configuring it belongs to one thread, and is refused during ``run()``.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Self
+
+from pygents.agent_actor import AgentActor
+from pygents.errors import SafeExecutionError
+from pygents.intercept import check_hooks
+from pygents.registry import AgentRegistry, ToolRegistry, check_name
+from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
+from pygents.turn import Turn
+
+if TYPE_CHECKING:
+    from pygents.actors.ref import ActorRef
+    from pygents.hooks import Hook
+    from pygents.run import Run
+    from pygents.tool import Tool
+
+__all__ = ["Agent"]
+
+
+class Agent:
+    """Runs turns, one at a time, in the order they arrive, and streams their results.
+
+    Constructing an agent starts its actor and takes its name; `stop` ends both, and so does letting go of the agent.
+
+    Args:
+        name: a name that no other living agent has
+        description: what it is for
+        tools: the tools that its turns may name
+
+    Raises:
+        TypeError: if an argument is of the wrong type
+        ValueError: if the name is empty or taken, or a tool is not the registered one of its name
+        UnregisteredToolError: if a tool is not registered
+
+    """
+
+    name: str
+    """The name it is registered under."""
+    description: str
+    """What it is for."""
+    tools: "list[Tool]"
+    """The tools that its turns may name."""
+    hooks: "list[Hook]"
+    """Hooks for the agent's events; append to it."""
+
+    def __init__(self, name: str, description: str, tools: "Iterable[Tool]") -> None:
+        self.__dict__.update(
+            name=check_name(name, "an agent's name"),
+            description=_checked_description(description),
+            tools=_checked_tools(tools),
+            hooks=[],
+        )
+        AgentRegistry.register(self)
+        try:
+            self.__dict__["_actor"] = AgentActor.launch(self)
+        except BaseException:
+            AgentRegistry.discard(self)
+            raise
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if self._actor.is_drained:
+            msg = f"Cannot change property {name!r} while the agent is running."
+            raise SafeExecutionError(msg)
+        if name == "name":
+            AgentRegistry.rename(self, check_name(value, "an agent's name"))
+        check = _CHECKS.get(name)
+        super().__setattr__(name, value if check is None else check(value))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.name!r}, tools={[tool.metadata.name for tool in self.tools]})"
+
+    @property
+    def ref(self) -> "ActorRef[AgentActor]":
+        """The actor's ref; ``agent.ref.tell(turn)`` sends a turn from any thread, without the put hooks."""
+        return self._actor.actor_ref
+
+    @property
+    def _actor(self) -> AgentActor:
+        actor: AgentActor = self.__dict__["_actor"]
+        return actor
+
+    async def put(self, turn: Turn[Any]) -> None:
+        """Enqueue a turn, with hooks for BEFORE_PUT and AFTER_PUT around it.
+
+        Raises:
+            TypeError: if it is no turn
+            ValueError: if the turn has no tool, or one that the agent lacks
+            ActorDeadError: if the agent has stopped
+
+        """
+        await self._actor.put(self, turn)
+
+    async def send_turn(self, agent_name: str, turn: Turn[Any]) -> None:
+        """Enqueue a turn at another agent.
+
+        Raises:
+            UnregisteredAgentError: if no living agent has that name
+            as `put` of that agent
+
+        """
+        await AgentRegistry.get(check_name(agent_name, "an agent's name")).put(turn)
+
+    def run(self) -> "Run[tuple[Turn[Any], Any]]":
+        """Run the queued turns and stream ``(turn, value)`` until the mailbox is empty.
+
+        A coroutine tool gives one value, an async generator tool each value it yields. A turn that is returned as an output
+        is put on this agent. Nothing is started before the consumer asks for it. A consumer that leaves between two values
+        of a turn cancels that turn; if the consumer's task is cancelled, the turn is first in the next run.
+
+        Raises:
+            SafeExecutionError: if the agent is running
+            ActorDeadError: if the agent has stopped
+            TurnTimeoutError: if a turn timed out; it is spent, the next run goes on with the others
+            TurnCancelledError: if a tool let a ``CancelledError`` out by itself; as above
+            BaseException: what a tool or a hook raised; as above
+
+        """
+        return self._actor.run(self)
+
+    async def stop(self) -> bool:
+        """Stop the agent: after what is queued if somebody runs it, else at once. Its name is free then.
+
+        Turns that are left stay in `to_dict`, and their number is logged. A consumer that stops the agent between two
+        values leaves its run first.
+
+        Returns:
+            True if it has stopped, False if it had stopped before.
+
+        Raises:
+            SafeExecutionError: if a tool or hook of the agent's own would wait for its own end
+
+        """
+        await self._actor.leave_run()
+        return await self.ref.stop_async()
+
+    def branch(
+        self,
+        name: str,
+        description: str | None = None,
+        tools: "Iterable[Tool] | None" = None,
+        hooks: "Iterable[Hook] | EllipsisType | None" = ...,
+    ) -> Self:
+        """Return a new, independent agent with copies of the queued turns.
+
+        Args:
+            name: its name
+            description: its description, if not the same
+            tools: its tools, if not the same
+            hooks: its hooks, if not the same; None or an empty list for none
+
+        Raises:
+            as the constructor, and ValueError if a queued turn names a tool that the new agent would lack
+
+        """
+        child_tools = _checked_tools(self.tools if tools is None else tools)
+        child_hooks = check_hooks(self.hooks if isinstance(hooks, EllipsisType) else hooks)
+        turns = [turn.copy() for turn in self._actor.snapshot()[1]]
+        _check_accepted(name, child_tools, turns)
+        child = type(self)(name, self.description if description is None else description, child_tools)
+        child.hooks = child_hooks
+        child._actor.restore(None, turns)
+        return child
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a snapshot as plain data: configuration, the turn in hand, the queue. Safe at any time.
+
+        Raises:
+            TypeError: if a turn has an async dynamic argument
+
+        """
+        current, queued = self._actor.snapshot()
+        return {
+            "name": self.name,
+            "description": self.description,
+            "tool_names": [tool.metadata.name for tool in self.tools],
+            "queue": [turn.to_dict() for turn in queued],
+            "current_turn": None if current is None else current.to_dict(),
+            "hooks": hooks_to_dict(self.hooks),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the agent that `to_dict` stored; ``queue``, ``current_turn`` and ``hooks`` may be missing.
+
+        The turn that was in hand is the first of the next run. If its tool had completed by then, it is not run again.
+
+        Raises:
+            ValueError: if a field is missing or has an impossible value; the message names it
+            TypeError: if a field is of the wrong type; the message names it
+            UnregisteredToolError, UnregisteredHookError: if a name is not registered
+
+        """
+        fields = Fields(data, "Agent")
+        name, description = fields.read("name", str), fields.read("description", str)
+        tools = [ToolRegistry.get(tool_name) for tool_name in fields.names("tool_names")]
+        stored = fields.read("current_turn", (Mapping, type(None)), None)
+        current = None if stored is None else Turn[Any].from_dict(stored)
+        queue = [Turn[Any].from_dict(turn) for turn in fields.read("queue", (list, tuple), ())]
+        hooks = hooks_from_dict(fields)
+        _check_accepted(name, tools, queue if current is None else [current, *queue])
+        agent = cls(name, description, tools)
+        agent.hooks = hooks
+        agent._actor.restore(current, queue)
+        return agent
+
+
+def _checked_description(description: object) -> str:
+    if not isinstance(description, str):
+        msg = f"an agent's description must be a string, not {description!r}"
+        raise TypeError(msg)
+    return description
+
+
+def _checked_tools(tools: object) -> "list[Tool]":
+    if isinstance(tools, (str, bytes)) or not isinstance(tools, Iterable):
+        msg = f"tools must be a list of tools, not {tools!r}"
+        raise TypeError(msg)
+    return [_checked_tool(tool) for tool in tools]
+
+
+def _checked_tool(tool: Any) -> "Tool":  # noqa: ANN401 (whatever the user passes)
+    name = getattr(getattr(tool, "metadata", None), "name", None)
+    if not isinstance(name, str) or not callable(tool):
+        msg = f"{tool!r} is not a tool: decorate an async function with @tool()"
+        raise TypeError(msg)
+    registered = ToolRegistry.get(name)
+    if registered is not tool:
+        msg = f"Tool {name!r} is registered but not the instance given to this agent"
+        raise ValueError(msg)
+    return registered
+
+
+def _check_accepted(name: str, tools: "list[Tool]", turns: Iterable[Turn[Any]]) -> None:
+    for turn in turns:
+        if turn.tool not in tools:
+            tool = None if turn.tool is None else turn.tool.metadata.name
+            msg = f"Agent {name!r} does not accept tool {tool!r}, which a queued turn names: give it that tool"
+            raise ValueError(msg)
+
+
+_CHECKS = {"description": _checked_description, "tools": _checked_tools, "hooks": check_hooks}

@@ -1,0 +1,360 @@
+"""AgentActor: the actor that an agent is. One turn per message, hooks as interceptors.
+
+An agent that no system has started is on the caller's dispatcher: a drain takes the actor's claim and handles its mailbox
+in the consumer's own task, so backpressure, context variables, cancellation and exceptions are the consumer's by
+construction, and nothing is paid for hand-offs.
+
+Invariants:
+
+* The mailbox's claim is the right to drain: at most one drain is between its beginning and its end.
+* A turn is queued, in hand, or spent, and it is in the mailbox's snapshot until it is spent. It leaves the hand in the same
+  step in which a turn that it returned is enqueued. It stays in hand for the next drain only if its consumer's task was
+  cancelled.
+* ``put``, ``tell``, ``ask``, ``stop`` and snapshots are safe on any thread: they touch only the mailbox.
+"""
+
+# pyright: reportPrivateUsage=false
+
+import _thread
+import asyncio
+import logging
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from pykka import ActorDeadError
+from pykka._envelope import Envelope
+
+from pygents.actors.actor import AsyncActor, answer, fail_reply
+from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
+from pygents.context import Frame, current_turn, running
+from pygents.errors import SafeExecutionError, TurnCancelledError
+from pygents.hooks import AgentHook
+from pygents.intercept import consumer_is_cancelled, run_failure_hooks, run_hooks
+from pygents.invocation import is_streaming
+from pygents.outcome import StopReason, fail
+from pygents.registry import AgentRegistry
+from pygents.run import Drain, Run
+from pygents.turn import Turn
+
+if TYPE_CHECKING:
+    from pygents.agent import Agent
+
+__all__ = ["AgentActor", "check_turn"]
+
+logger = logging.getLogger("pygents.agent")
+
+type Work = Envelope[Turn[Any]]
+type Result = tuple[Turn[Any], Any]
+
+
+def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
+    """Return `turn` if it is one that the agent can run.
+
+    Raises:
+        TypeError: if it is no turn
+        ValueError: if it has no tool, or one that the agent lacks
+
+    """
+    if not isinstance(turn, Turn):
+        msg = f"Agent {agent.name!r} does not understand {turn!r}: send it a Turn"
+        raise TypeError(msg)
+    if turn.tool is None:
+        msg = "Turn has no tool"
+        raise ValueError(msg)
+    if turn.tool not in agent.tools:
+        msg = f"Agent {agent.name!r} does not accept tool {turn.tool.metadata.name!r}"
+        raise ValueError(msg)
+    return turn
+
+
+class AgentActor(AsyncActor):
+    """Runs an agent's turns, for whoever drains it.
+
+    Args:
+        agent: the agent, which is not kept alive
+
+    """
+
+    dispatcher: ClassVar[type[Dispatcher]] = CallerDispatcher
+
+    def __init__(self, agent: "Agent") -> None:
+        super().__init__()
+        self._agent = weakref.ref(agent)
+        self._label = f"Agent {agent.name!r}"
+        self._drain: Drain | None = None
+
+    def __str__(self) -> str:
+        return self._label
+
+    @classmethod
+    def launch(cls, agent: "Agent") -> "AgentActor":
+        """Start the actor of an agent; it stops when the agent is collected."""
+        ref = cls.start(agent)
+        actor = ref._actor_weakref()
+        assert actor is not None, "the mailbox keeps it alive"
+        weakref.finalize(agent, actor._collect).atexit = False
+        return actor
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether somebody is draining the mailbox."""
+        return self.actor_inbox.claimed and not self.actor_inbox.closed
+
+    def snapshot(self) -> tuple[Turn[Any] | None, list[Turn[Any]]]:
+        """Return the turn in hand and the queued ones, as they are at one moment."""
+        in_hand, queued = self.actor_inbox.contents()
+        turns = [envelope.message for envelope in queued if isinstance(envelope.message, Turn)]
+        return (in_hand.message if in_hand is not None and isinstance(in_hand.message, Turn) else None), turns
+
+    def restore(self, current: Turn[Any] | None, queued: Sequence[Turn[Any]]) -> None:
+        """Take what a snapshot had. A turn that had failed by then is spent, and not taken."""
+        if current is not None and current.stop_reason not in {StopReason.ERROR, StopReason.TIMEOUT}:
+            self.actor_inbox.hold(Envelope(current))
+        for turn in queued:
+            self.actor_inbox.put(Envelope(turn))
+
+    async def put(self, agent: "Agent", turn: Turn[Any]) -> None:
+        """Check and enqueue a turn, with the agent's put hooks around it."""
+        await self._enqueue(agent, check_turn(agent, turn), self.actor_inbox.put)
+
+    def run(self, agent: "Agent") -> Run[Result]:
+        """Return the results of draining the mailbox until it is empty.
+
+        Raises:
+            SafeExecutionError: if somebody is draining it, and has not just gone
+
+        """
+        drain = self._drain
+        if self.is_drained and not (drain is not None and drain.dropped):
+            raise _running(agent)
+        drain = Drain()
+        return Run(self._results(agent, drain), drain)
+
+    async def leave_run(self) -> None:
+        """End the drain of the calling task, if it has one and is between two of its results.
+
+        Raises:
+            SafeExecutionError: if the caller is a tool or hook of the agent's own
+
+        """
+        frame = running.get()
+        drain = self._drain
+        if isinstance(frame, Frame) and frame.agent is self._agent() and self.is_drained:
+            msg = f"{self} cannot wait in its own tool or hook for its own end: use agent.ref.stop(block=False)"
+            raise SafeExecutionError(msg)
+        if drain is not None and drain.active and drain.consumer is asyncio.current_task():
+            await drain.leave()
+
+    async def on_receive(self, message: object) -> object:
+        """Refuse what is not a turn of the agent's, which nobody else has handled."""
+        agent = self._agent()
+        assert agent is not None, "whoever drains holds the agent"
+        check_turn(agent, message)
+        return None
+
+    async def _enqueue(self, agent: "Agent", turn: Turn[Any], deliver: Callable[[Work], None]) -> None:
+        if not agent.hooks:
+            self._deliver(turn, deliver)
+            return
+        token = running.set(Frame(agent, current_turn()))
+        try:
+            await run_hooks(agent.hooks, AgentHook.BEFORE_PUT, agent, turn)
+            self._deliver(turn, deliver)
+            await run_hooks(agent.hooks, AgentHook.AFTER_PUT, agent, turn)
+        finally:
+            running.reset(token)
+
+    def _deliver(self, turn: Turn[Any], deliver: Callable[[Work], None]) -> None:
+        try:
+            deliver(Envelope(turn))
+        except ActorDeadError:
+            msg = f"{self} has stopped and takes no more turns"
+            raise ActorDeadError(msg) from None
+
+    async def _results(self, agent: "Agent", drain: Drain) -> AsyncGenerator[Result]:
+        await self._begin_drain(agent, drain)
+        try:
+            while (envelope := await self._next_turn(agent)) is not None:
+                turn = envelope.message
+                frame = Frame(agent, turn)
+                token = running.set(frame)
+                try:
+                    if is_streaming(turn.tool):
+                        async with aclosing(turn.yielding()) as values:
+                            async for value in values:
+                                if agent.hooks:
+                                    await _show(agent, turn, value, values.athrow)
+                                running.reset(token)
+                                try:
+                                    yield turn, value
+                                finally:
+                                    token = running.set(frame)
+                    else:
+                        value = await turn.returning()
+                        if agent.hooks:
+                            await _show(agent, turn, value, lambda error, turn=turn: fail(turn, error))
+                        running.reset(token)
+                        try:
+                            yield turn, value
+                        finally:
+                            token = running.set(frame)
+                except GeneratorExit:
+                    await self._left(agent, envelope)
+                    raise
+                except BaseException as error:
+                    await self._turn_failed(agent, envelope, error)
+                    raise
+                else:
+                    await self._complete(agent, envelope)
+                finally:
+                    running.reset(token)
+        finally:
+            self._end_drain(drain)
+
+    async def _begin_drain(self, agent: "Agent", drain: Drain) -> None:
+        inbox = self.actor_inbox
+        while not inbox.claim():
+            if inbox.closed:
+                msg = f"{self} has stopped and runs no more turns"
+                raise ActorDeadError(msg)
+            other = self._drain
+            if other is None or not other.dropped:
+                raise _running(agent)
+            await other.close()
+        self._drain = drain
+        drain.begin()
+        cast("CallerDispatcher", self._dispatcher).loop = asyncio.get_running_loop()
+
+    def _end_drain(self, drain: Drain) -> None:
+        cast("CallerDispatcher", self._dispatcher).loop = None
+        drain.end()
+        if not self.actor_inbox.release():
+            self._end_undrained()  # a stop is queued behind turns that this drain leaves
+
+    async def _next_turn(self, agent: "Agent") -> Work | None:
+        """Return the next turn, in hand; what is no turn of the agent's is answered on the way."""
+        inbox = self.actor_inbox
+        while not inbox.closed:
+            envelope = inbox.in_hand
+            if envelope is not None and envelope.message.stop_reason is StopReason.COMPLETED:
+                await self._complete(agent, envelope)  # a snapshot was taken after its value and before its end
+                continue
+            envelope = envelope or inbox.peek()
+            if envelope is None:
+                return None
+            if isinstance(envelope.message, Turn) and envelope.message.tool in agent.tools:
+                if agent.hooks:
+                    await _run_hooks(agent, None, AgentHook.BEFORE_TURN, agent)
+                return inbox.in_hand or inbox.take()
+            inbox.take()
+            await self._handle(envelope)
+            inbox.done()
+        return None
+
+    async def _complete(self, agent: "Agent", envelope: Work) -> None:
+        """Do what follows the last value of a turn; the turn is spent by it, whatever happens."""
+        turn = envelope.message
+        try:
+            try:
+                if agent.hooks:
+                    await _run_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
+            finally:
+                if isinstance(turn.output, Turn):
+                    returned = check_turn(agent, turn.output)
+                    await self._enqueue(agent, returned, self.actor_inbox.put_in_place)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and consumer_is_cancelled():
+                self._spend(envelope, None)
+            else:
+                await self._fail_late(agent, envelope, error)
+            raise
+        self._spend(envelope, None)
+
+    async def _fail_late(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
+        try:
+            await fail(envelope.message, error)
+        except BaseException as failure:
+            await self._turn_failed(agent, envelope, failure)
+            raise
+
+    async def _left(self, agent: "Agent", envelope: Work) -> None:
+        """Go on from a consumer that has left at a value."""
+        if envelope.message.stop_reason is StopReason.COMPLETED:
+            await self._complete(agent, envelope)
+        else:
+            self._spend(envelope, TurnCancelledError(f"the consumer of {self} left between two values"))
+
+    async def _turn_failed(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
+        turn = envelope.message
+        if isinstance(error, asyncio.CancelledError) and turn.stop_reason is StopReason.CANCELLED:
+            return  # the consumer was cancelled: the turn stays in hand
+        try:
+            if not agent.hooks:
+                return
+            if turn.stop_reason is StopReason.TIMEOUT:
+                await run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, error, agent, turn)
+            else:
+                await run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, error, agent, turn, error)
+        finally:
+            self._spend(envelope, error)
+
+    def _spend(self, envelope: Work, error: BaseException | None) -> None:
+        """Let go of a turn that has ended, and answer whoever asked for it."""
+        if self.actor_inbox.in_hand is envelope:
+            self.actor_inbox.done()
+        if error is None:
+            answer(envelope.reply_to, envelope.message.output)
+        elif envelope.reply_to is not None:
+            fail_reply(envelope.reply_to, error, self)
+
+    async def _fail(self, error: BaseException) -> None:
+        """Log a message that is none of the agent's; an agent does not die of it."""
+        logger.warning("Unhandled message: %s", error)
+
+    def _leave_pykka(self) -> None:
+        super()._leave_pykka()
+        agent = self._agent()
+        if agent is not None:
+            AgentRegistry.discard(agent)
+
+    def _let_go(self, rest: Sequence[Envelope[Any]]) -> None:
+        """Answer the askers; the turns stay in the mailbox, for `snapshot`."""
+        in_hand = self.actor_inbox.in_hand
+        cut = [in_hand] if in_hand is not None and isinstance(in_hand.message, Turn) else []
+        self._answer_unhandled([*cut, *rest])
+
+    def _collect(self) -> None:
+        """End because nobody holds the agent; called by the garbage collector, on any thread, inside any code."""
+        rest = self.actor_inbox.try_close()
+        if rest is None:  # this thread may hold the lock: another one waits for it
+            _thread.start_new_thread(lambda: self._finish_collecting(self.actor_inbox.close()), ())
+        else:
+            self._finish_collecting(rest)
+
+    def _finish_collecting(self, rest: Sequence[Envelope[Any]]) -> None:
+        self._leave_pykka()
+        self._let_go(rest)
+
+
+async def _run_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
+    token = running.set(Frame(agent, turn))
+    try:
+        await run_hooks(agent.hooks, hook_type, *args)
+    finally:
+        running.reset(token)
+
+
+async def _show(
+    agent: "Agent", turn: Turn[Any], value: object, fail_turn: Callable[[BaseException], Awaitable[object]]
+) -> None:
+    """Run the hooks for a value before the consumer gets it; what they raise is the turn's failure."""
+    try:
+        await run_hooks(agent.hooks, AgentHook.ON_TURN_VALUE, agent, turn, value)
+    except BaseException as error:  # noqa: BLE001 (raised again by the turn)
+        await fail_turn(error)
+
+
+def _running(agent: "Agent") -> SafeExecutionError:
+    return SafeExecutionError(f"{agent!r} is running: leave or finish its run() before the next one")

@@ -1,0 +1,56 @@
+"""Arguments of tools and hooks: fixed ones, which a decorator gives, and dynamic ones, which are called when they are needed."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
+from typing import Any
+
+__all__ = ["check_fixed", "evaluate", "evaluate_all", "is_dynamic", "merge_fixed"]
+
+logger = logging.getLogger("pygents")
+
+
+def is_dynamic(value: object) -> bool:
+    """Return whether a value stands for the result of calling it: a plain function or lambda, nothing else callable."""
+    return type(value) is FunctionType
+
+
+async def evaluate(value: Any) -> Any:  # noqa: ANN401 (whatever the user passes)
+    """Return a value, or the (awaited) result of a dynamic one."""
+    if type(value) is not FunctionType:
+        return value
+    result = value()
+    return await result if inspect.isawaitable(result) else result
+
+
+async def evaluate_all(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return positional and keyword arguments with the dynamic ones evaluated, in order."""
+    return [await evaluate(value) for value in args], {name: await evaluate(value) for name, value in kwargs.items()}
+
+
+def check_fixed(fn: Callable[..., object], fixed: Mapping[str, object], kind: str) -> None:
+    """Check that a function can take the keyword arguments that its decorator gives.
+
+    Raises:
+        TypeError: if it has no such parameter and no ``**kwargs``
+
+    """
+    parameters = inspect.signature(fn).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    by_name = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    unknown = sorted(set(fixed) - {parameter.name for parameter in parameters if parameter.kind in by_name})
+    if unknown:
+        msg = f"{kind} {fn.__name__!r} fixed kwargs {unknown} are not in function signature: remove them or add **kwargs"
+        raise TypeError(msg)
+
+
+async def merge_fixed(fixed: Mapping[str, Any], given: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Return the keyword arguments of one call: the fixed ones, overridden by the given ones with a logged warning."""
+    overridden = [name for name in fixed if name in given]
+    if overridden:
+        logger.warning("Fixed kwargs %s of %s are overridden by the call's own", overridden, owner)
+    merged = {name: given[name] if name in given else await evaluate(value) for name, value in fixed.items()}
+    merged.update(given)
+    return merged

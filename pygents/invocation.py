@@ -1,0 +1,285 @@
+"""Running a tool's code under a time limit so that it has really ended before anybody says so.
+
+It knows nothing of turns, hooks or agents. Two ways, for two kinds of tools:
+
+* ``run_in_time`` gives a coroutine a task of its own, started eagerly: if it finishes without suspending it pays for no
+  timer and no loop iteration, and cancelling it never touches the consumer.
+* ``TimedSteps`` drives an async generator in the task that asks for its values. A task per value would break
+  ``asyncio.timeout``, ``TaskGroup`` and ``ContextVar.reset`` across yields. It cancels the way ``asyncio.timeout`` does:
+  ``cancel()`` on the consumer's task at the deadline, ``uncancel()`` when the generator has ended.
+
+Everything here runs on the one event loop of the consumer; there is no other thread to guard against.
+"""
+
+import asyncio
+import inspect
+import logging
+from asyncio import CancelledError, Task
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    from pygents.tool import Tool
+
+__all__ = ["ExpiredError", "TimedSteps", "is_streaming", "run_in_time"]
+
+logger = logging.getLogger("pygents")
+
+_PATIENCE = 5.0  # seconds between two warnings that cancelled code goes on
+
+
+def is_streaming(tool: "Tool") -> bool:
+    """Return whether a tool yields values rather than returning one."""
+    known: bool | None = getattr(tool, "streams", None)
+    return inspect.isasyncgenfunction(tool.fn) if known is None else known
+
+
+class ExpiredError(Exception):
+    """Raised when the time is up and the code has ended."""
+
+
+class _Patience:
+    """Warns, again and again, that code which was cancelled has not ended."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, label: str) -> None:
+        self._loop = loop
+        self._label = label
+        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        if self._timer is None:
+            self._since = self._loop.time()
+            self._timer = self._loop.call_later(_PATIENCE, self._warn)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _warn(self) -> None:
+        waited = self._loop.time() - self._since
+        logger.warning("%s was told to end %.0f s ago and has not ended; waiting for it", self._label, waited)
+        self._timer = self._loop.call_later(_PATIENCE, self._warn)
+
+
+type _Outcome[T] = tuple[T | None, BaseException | None]
+
+
+async def _outcome_of[T](work: Coroutine[Any, Any, T]) -> _Outcome[T]:
+    """Run the code so that nothing it raises leaves its task: asyncio re-raises SystemExit out of a task, and its loop."""
+    try:
+        return await work, None
+    except BaseException as error:  # noqa: BLE001 (handed to the consumer)
+        return None, error
+
+
+async def run_in_time[T](work: Coroutine[Any, Any, T], timeout: float | None, label: str) -> T:
+    """Run a coroutine in a task of its own and return its result.
+
+    Args:
+        work: the coroutine
+        timeout: seconds from now, or None for no limit
+        label: what to call the code in the log
+
+    Raises:
+        ExpiredError: if the time was up; the code has ended, whatever else it returned or raised then
+        CancelledError: if the consumer was cancelled, after the code has ended; or what the code let out by itself
+        BaseException: what the code raised
+
+    """
+    loop = asyncio.get_running_loop()
+    deadline = None if timeout is None else loop.time() + timeout
+    task = Task(_outcome_of(work), loop=loop, eager_start=True)
+    if not task.done():
+        await _TaskWatch(task, loop, label).wait(deadline)
+    value, error = _result(task)
+    if error is not None:
+        raise error
+    return cast("T", value)
+
+
+def _result[T](task: Task[_Outcome[T]]) -> _Outcome[T]:
+    return (None, CancelledError()) if task.cancelled() else task.result()
+
+
+class _TaskWatch[T]:
+    """Waits for a task that may expire, while its consumer may be cancelled."""
+
+    def __init__(self, task: Task[_Outcome[T]], loop: asyncio.AbstractEventLoop, label: str) -> None:
+        self._task = task
+        self._loop = loop
+        self._label = label
+        self._patience = _Patience(loop, label)
+        self._expired = False
+
+    async def wait(self, deadline: float | None) -> None:
+        timer = None if deadline is None else self._loop.call_at(deadline, self._expire)
+        try:
+            cancelled = await self._until_done()
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._patience.stop()
+            self._task.cancel()  # of no effect, unless the consumer's coroutine is being thrown away
+        if cancelled is not None or self._expired:
+            _log_dropped(self._label, _result(self._task))
+            raise ExpiredError if cancelled is None else cancelled
+
+    async def _until_done(self) -> CancelledError | None:
+        cancelled = None
+        while not self._task.done():
+            waiter = self._loop.create_future()
+
+            def wake(_: Task[_Outcome[T]], waiter: "asyncio.Future[None]" = waiter) -> None:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+            self._task.add_done_callback(wake)
+            try:
+                await waiter
+            except CancelledError as error:
+                cancelled = error
+                self._end_task()
+            finally:
+                self._task.remove_done_callback(wake)
+        return cancelled
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._end_task()
+
+    def _end_task(self) -> None:
+        self._task.cancel()
+        self._patience.start()
+
+
+class _Steppable(Protocol):
+    """What ``await`` gets from an awaitable: the sending side of a generator."""
+
+    def send(self, value: None, /) -> object: ...
+    def throw(self, error: BaseException, /) -> object: ...
+    def close(self) -> object: ...
+
+
+class TimedSteps:
+    """Runs steps of one piece of code in the caller's task, with one time limit over all of them.
+
+    Time between two steps does not count.
+
+    Args:
+        timeout: seconds that the steps may take together, or None for no limit
+        label: what to call the code in the log
+
+    """
+
+    def __init__(self, timeout: float | None, label: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._left = timeout
+        self._label = label
+        self._expired = False
+        self._patience = _Patience(self._loop, label)
+
+    def step[T](self, awaitable: Awaitable[T]) -> Awaitable[T]:
+        """Await one step.
+
+        Raises:
+            ExpiredError: if the time was up; this step has ended, whatever it returned or raised then
+            CancelledError: if the consumer was cancelled, after the step has ended; or what the code let out by itself
+            BaseException: what the code raised
+
+        """
+        return cast("Awaitable[T]", self._step(cast("_Steppable", awaitable)))
+
+    async def close(self, generator: AsyncGenerator[Any]) -> None:
+        """Close a generator and wait until it has ended; what it raises is logged."""
+        if generator.ag_running:  # the loop is ending and closes it already
+            return
+        self._left = None
+        self._patience.start()
+        try:
+            await self.step(generator.aclose())
+        except Exception:
+            logger.exception("%s raised while it was being closed:", self._label)
+        finally:
+            self._patience.stop()
+
+    @coroutine
+    def _step(self, steps: _Steppable) -> Generator[Any, None, Any]:
+        started = self._loop.time()
+        if self._left is not None and self._left <= 0:
+            steps.close()
+            raise ExpiredError
+        try:
+            waits_for = steps.send(None)
+        except StopIteration as stop:
+            self._count(started)
+            return stop.value
+        return (yield from self._suspended(steps, waits_for, started))
+
+    def _suspended(self, steps: _Steppable, waits_for: object, started: float) -> Generator[Any, None, Any]:
+        task = asyncio.current_task()
+        assert task is not None, "asynchronous tools need a task to run in"
+        requests = task.cancelling()
+        timer = None if self._left is None else self._loop.call_at(started + self._left, self._expire, task)
+        outcome: _Outcome[Any] = None, None
+        try:
+            outcome = (yield from self._drive(steps, waits_for)), None
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 (judged below)
+            outcome = None, error
+        finally:
+            self._count(started)
+            self._patience.stop()
+            if timer is not None:
+                timer.cancel()
+        return self._judge(task, requests, outcome)
+
+    def _drive(self, steps: _Steppable, waits_for: object) -> Generator[Any, None, Any]:
+        while True:
+            try:
+                try:
+                    yield waits_for
+                except GeneratorExit:
+                    steps.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 (the code's to handle)
+                    if isinstance(error, CancelledError):
+                        self._patience.start()
+                    waits_for = steps.throw(error)
+                else:
+                    waits_for = steps.send(None)
+            except StopIteration as stop:
+                return stop.value
+
+    def _judge(self, task: Task[Any], requests: int, outcome: _Outcome[Any]) -> object:
+        value, error = outcome
+        if self._expired:
+            task.uncancel()
+        if task.cancelling() > requests:
+            _log_dropped(self._label, outcome)
+            raise error if isinstance(error, CancelledError) else CancelledError
+        if self._expired:
+            _log_dropped(self._label, outcome)
+            raise ExpiredError
+        if error is not None:
+            raise error
+        return value
+
+    def _count(self, started: float) -> None:
+        if self._left is not None:
+            self._left -= self._loop.time() - started
+
+    def _expire(self, task: Task[Any]) -> None:
+        self._expired = True
+        task.cancel()
+        self._patience.start()
+
+
+def _log_dropped(label: str, outcome: _Outcome[Any]) -> None:
+    value, error = outcome
+    if error is None:
+        logger.warning("%s was told to end and gave %r, which is dropped", label, value)
+    elif not isinstance(error, CancelledError):
+        logger.error("%s was told to end and raised, which is dropped:", label, exc_info=error)

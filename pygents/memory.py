@@ -1,0 +1,123 @@
+"""Memory: a bounded window of items, the newest at the end; when it is full the oldest go.
+
+Plain Python, used on one event loop at a time; it knows nothing of agents.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Self
+
+from pygents.hooks import MemoryHook
+from pygents.intercept import check_hooks, run_hooks
+from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
+
+if TYPE_CHECKING:
+    from pygents.hooks import Hook
+
+__all__ = ["Memory"]
+
+
+class Memory:
+    """A bounded window of items.
+
+    Args:
+        limit: how many items it holds at the most
+        hooks: hooks for its events
+
+    Raises:
+        TypeError: if `limit` is not an integer, or something in `hooks` is no hook
+        ValueError: if `limit` is below 1
+
+    """
+
+    hooks: "list[Hook]"
+    """Hooks for its events; append to it."""
+
+    def __init__(self, limit: int, hooks: "Iterable[Hook] | None" = None) -> None:
+        self._items: deque[Any] = deque(maxlen=_checked_limit(limit))
+        self.hooks = check_hooks(hooks)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(limit={self.limit}, len={len(self)})"
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items
+
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
+    @property
+    def limit(self) -> int:
+        """How many items it holds at the most."""
+        limit = self._items.maxlen
+        assert limit is not None
+        return limit
+
+    @property
+    def items(self) -> list[Any]:
+        """A copy of the items, oldest first."""
+        return list(self._items)
+
+    async def append(self, *items: Any) -> None:  # noqa: ANN401 (a memory holds anything)
+        """Add items; the oldest go when it is full.
+
+        Hooks for BEFORE_APPEND and AFTER_APPEND get a copy of the items as they are then. If a hook for BEFORE_APPEND
+        raises, nothing is added.
+        """
+        if self.hooks:
+            await run_hooks(self.hooks, MemoryHook.BEFORE_APPEND, self.items)
+        self._items.extend(items)
+        if self.hooks:
+            await run_hooks(self.hooks, MemoryHook.AFTER_APPEND, self.items)
+
+    def clear(self) -> None:
+        """Drop all items."""
+        self._items.clear()
+
+    def branch(self, limit: int | None = None, hooks: "Iterable[Hook] | EllipsisType | None" = ...) -> "Memory":
+        """Return an independent memory with the same items.
+
+        Args:
+            limit: its limit, if not the same; the newest items that fit are taken
+            hooks: its hooks, if not the same; None or an empty list for none
+
+        """
+        child = Memory(self.limit if limit is None else limit, self.hooks if isinstance(hooks, EllipsisType) else hooks)
+        child._items.extend(self._items)
+        return child
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return limit, items and the names of the hooks."""
+        return {"limit": self.limit, "items": self.items, "hooks": hooks_to_dict(self.hooks)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the memory that `to_dict` stored; only ``limit`` is required.
+
+        Raises:
+            ValueError: if a field is missing or has an impossible value; the message names it
+            TypeError: if a field is of the wrong type; the message names it
+            UnregisteredHookError: if a hook is not registered
+
+        """
+        fields = Fields(data, "Memory")
+        memory = cls(fields.read("limit", int), hooks_from_dict(fields))
+        memory._items.extend(fields.read("items", (list, tuple), ()))
+        return memory
+
+
+def _checked_limit(limit: object) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        msg = f"limit must be an integer, not {limit!r}"
+        raise TypeError(msg)
+    if limit < 1:
+        msg = "limit must be >= 1"
+        raise ValueError(msg)
+    return limit

@@ -1,0 +1,280 @@
+"""Turn: what to run, with what, and how it ended.
+
+Plain Python: a turn runs in the task that asks it to, with no actor, thread or system.
+
+Invariant: a turn runs at most once at a time. ``_run`` in its ``__dict__`` marks the run; it is set with ``setdefault``, a
+single step on every build of CPython, so two threads cannot both begin. Writes of the framework go to ``__dict__``, past
+the guard that refuses the user's writes while it runs.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import Token
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from pygents.arguments import evaluate_all
+from pygents.context import Frame, current_agent, running
+from pygents.errors import SafeExecutionError, WrongRunMethodError
+from pygents.hooks import TurnHook
+from pygents.intercept import check_hooks, run_hooks
+from pygents.invocation import TimedSteps, is_streaming, run_in_time
+from pygents.outcome import StopReason, fail
+from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_metadata, checked_timeout, checked_tool
+from pygents.turn_storage import load_turn, store_turn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from pygents.hooks import Hook
+    from pygents.tool import Tool
+
+__all__ = ["StopReason", "Turn"]
+
+_FREE = frozenset({"metadata", "output", "start_time", "end_time", "stop_reason"})
+
+
+class Turn[T]:
+    """A unit of work: which tool to run, with which arguments.
+
+    Args:
+        tool: a registered tool's name, or the decorated function
+        args: positional arguments; plain functions among them are called when the turn runs
+        kwargs: keyword arguments; plain functions among them are called when the turn runs
+        timeout: seconds that the tool may take, or None for no limit
+        metadata: the caller's annotations
+        hooks: hooks for the turn's own events
+
+    Raises:
+        UnregisteredToolError: if no such tool is registered
+        TypeError: if an argument is of the wrong type
+        ValueError: if the timeout is not above zero
+
+    """
+
+    tool: "Tool | None"
+    """The tool to run."""
+    args: list[Any]
+    """Positional arguments as given, dynamic ones not evaluated."""
+    kwargs: dict[str, Any]
+    """Keyword arguments as given, dynamic ones not evaluated."""
+    timeout: float | None
+    """Seconds that the tool may take, or None."""
+    metadata: dict[str, Any]
+    """The caller's annotations."""
+    hooks: "list[Hook]"
+    """Hooks for the turn's own events; append to it."""
+    output: T | Any
+    """The returned value, or the list of the yielded ones so far."""
+    start_time: datetime | None
+    """When the last run began, in local time."""
+    end_time: datetime | None
+    """When the last run ended, in local time."""
+    stop_reason: StopReason | None
+    """How the last run ended; None before the first and during a run."""
+
+    def __init__(
+        self,
+        tool: "str | Callable[..., Any]",
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: float | None = 60,  # noqa: ASYNC109 (a property of the turn)
+        metadata: dict[str, Any] | None = None,
+        hooks: "Iterable[Hook] | None" = None,
+    ) -> None:
+        self.__dict__.update(
+            tool=checked_tool(tool),
+            args=[] if args is None else checked_args(args),
+            kwargs={} if kwargs is None else checked_kwargs(kwargs),
+            timeout=checked_timeout(timeout),
+            metadata={} if metadata is None else checked_metadata(metadata),
+            hooks=check_hooks(hooks) if hooks else [],
+            output=None,
+            start_time=None,
+            end_time=None,
+            stop_reason=None,
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _FREE and self.running:
+            msg = f"Cannot change property {name!r} while the turn is running."
+            raise SafeExecutionError(msg)
+        check = CHECKS.get(name)
+        super().__setattr__(name, value if check is None else check(value))
+        if name in {"args", "kwargs"}:
+            self.__dict__.pop("_called_with", None)
+
+    def __repr__(self) -> str:
+        name = self.tool.metadata.name if self.tool is not None else None
+        return f"Turn(tool={name!r}, timeout={self.timeout})"
+
+    @property
+    def running(self) -> bool:
+        """Whether the turn is running now."""
+        return "_run" in self.__dict__
+
+    @property
+    def called_with(self) -> tuple[list[Any], dict[str, Any]] | None:
+        """The evaluated arguments of the run that is on or was last, if there was one."""
+        called_with: tuple[list[Any], dict[str, Any]] | None = self.__dict__.get("_called_with")
+        return called_with
+
+    async def returning(self) -> T:
+        """Run the turn and return the value of its tool, a coroutine function.
+
+        Raises:
+            SafeExecutionError: if the turn is running
+            WrongRunMethodError: if the tool is an async generator function
+            TurnTimeoutError: if the tool did not end in time; it has ended by now
+            TurnCancelledError: if the tool let a ``CancelledError`` out by itself
+            BaseException: what the tool or a hook raised
+
+        """
+        tool = self._begin(streams=False)
+        token = self._enter()
+        try:
+            if self.hooks:
+                await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
+            output = await run_in_time(self._call(tool), self.timeout, repr(tool))
+            self.__dict__.update(output=output, stop_reason=StopReason.COMPLETED)
+            if self.hooks:
+                await run_hooks(self.hooks, TurnHook.AFTER_RUN, self)
+        except BaseException as error:
+            await fail(self, error)
+        else:
+            return cast("T", output)
+        finally:
+            self._finish(token)
+
+    async def yielding(self) -> "AsyncGenerator[T]":
+        """Run the turn and stream the values of its tool, an async generator function.
+
+        Each value reaches the consumer before the tool is resumed. Leaving early ends the tool.
+
+        Raises:
+            as `returning`, but WrongRunMethodError if the tool is a coroutine function
+
+        """
+        tool = self._begin(streams=True)
+        token = self._enter()
+        steps = TimedSteps(self.timeout, repr(tool))
+        values: AsyncGenerator[T] | None = None
+        output: list[T] = []
+        self.__dict__["output"] = output
+        try:
+            if self.hooks:
+                await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
+            values = await steps.step(self._open(tool))
+            while True:
+                try:
+                    value = await steps.step(values.__anext__())
+                except StopAsyncIteration:
+                    break
+                output.append(value)
+                if self.hooks:
+                    await run_hooks(self.hooks, TurnHook.ON_VALUE, self, value)
+                self._leave(token)
+                token = None
+                yield value
+                token = self._enter()
+            self.__dict__["stop_reason"] = StopReason.COMPLETED
+            if self.hooks:
+                await run_hooks(self.hooks, TurnHook.AFTER_RUN, self)
+        except GeneratorExit:
+            token = self._enter()
+            if values is not None:
+                await steps.close(values)
+            self.__dict__["stop_reason"] = StopReason.CANCELLED
+            raise
+        except BaseException as error:
+            token = token or self._enter()
+            if values is not None:
+                await steps.close(values)
+            await fail(self, error)
+        finally:
+            self._finish(token)
+
+    def _begin(self, *, streams: bool) -> "Tool":
+        tool = self.tool
+        if tool is None:
+            msg = "Turn has no tool: set turn.tool before it runs"
+            raise ValueError(msg)
+        if is_streaming(tool) is not streams:
+            raise WrongRunMethodError(tool.metadata.name, "returning" if streams else "yielding")
+        state, run = self.__dict__, object()
+        if state.setdefault("_run", run) is not run:
+            msg = f"{self!r} is running: a turn runs once at a time"
+            raise SafeExecutionError(msg)
+        state.pop("_called_with", None)
+        state["start_time"] = datetime.now()  # noqa: DTZ005 (local time)
+        state["end_time"] = state["stop_reason"] = state["output"] = None
+        return tool
+
+    def _finish(self, token: Token[object] | None) -> None:
+        self._leave(token)
+        self.__dict__["end_time"] = datetime.now()  # noqa: DTZ005
+        del self.__dict__["_run"]
+
+    def _enter(self) -> Token[object] | None:
+        frame = running.get()
+        if isinstance(frame, Frame) and frame.turn is self:
+            return None
+        return running.set(Frame(current_agent(), self))
+
+    def _leave(self, token: Token[object] | None) -> None:
+        if token is not None:
+            running.reset(token)
+
+    async def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        called_with = self.__dict__["_called_with"] = await evaluate_all(self.args, self.kwargs)
+        return called_with
+
+    async def _call(self, tool: "Tool") -> object:
+        args, kwargs = await self._arguments()
+        return await tool(*args, **kwargs)
+
+    async def _open(self, tool: "Tool") -> "AsyncGenerator[T]":
+        args, kwargs = await self._arguments()
+        return cast("AsyncGenerator[T]", tool(*args, **kwargs))
+
+    def copy(self) -> "Turn[T]":
+        """Return a new turn that is to do the same; its arguments are shared, dynamic ones not evaluated."""
+        twin: Turn[T] = type(self).__new__(type(self))
+        twin.__dict__.update(
+            self.__dict__,
+            args=list(self.args),
+            kwargs=dict(self.kwargs),
+            metadata=dict(self.metadata),
+            hooks=list(self.hooks),
+            output=None,
+            start_time=None,
+            end_time=None,
+            stop_reason=None,
+        )
+        for name in ("_run", "_called_with"):
+            twin.__dict__.pop(name, None)
+        return twin
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the turn as plain data.
+
+        A dynamic argument is evaluated, since a function cannot be stored; a turn that runs or has run gives the values
+        that it was called with. A turn among the arguments or in the output is stored as one.
+
+        Raises:
+            TypeError: if a dynamic argument is async, or the turn has no tool
+
+        """
+        return store_turn(self, Turn)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the turn that `to_dict` stored; only ``tool_name`` is required.
+
+        Raises:
+            ValueError: if a field is missing or has an impossible value; the message names it
+            TypeError: if a field is of the wrong type; the message names it
+            UnregisteredToolError: if the tool is not registered
+            UnregisteredHookError: if a hook is not registered
+
+        """
+        return load_turn(data, cls)

@@ -1,0 +1,85 @@
+"""Checks of what a turn is made of: each returns the value to keep, or raises an error that says what to do."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pygents.errors import UnregisteredToolError
+from pygents.intercept import check_hooks
+from pygents.registry import ToolRegistry
+
+if TYPE_CHECKING:
+    from pygents.tool import Tool
+
+__all__ = ["CHECKS", "checked_args", "checked_kwargs", "checked_metadata", "checked_timeout", "checked_tool"]
+
+
+def checked_tool(tool: object) -> "Tool":
+    """Return the registered tool of that name, or that is the given one or wraps the given function."""
+    if isinstance(tool, str):
+        return ToolRegistry.get(tool)
+    name = getattr(tool, "__name__", None)
+    if not callable(tool) or not isinstance(name, str):
+        msg = f"tool must be a registered tool's name or a function decorated with @tool(), not {tool!r}"
+        raise TypeError(msg)
+    registered = ToolRegistry.get(name)
+    if registered is not tool and registered.fn is not tool:
+        raise UnregisteredToolError(name)
+    return registered
+
+
+def checked_args(args: object) -> list[Any]:
+    """Return a list of the positional arguments."""
+    if isinstance(args, (str, bytes, Mapping)) or not isinstance(args, Iterable):
+        msg = f"args must be a list of positional arguments, not {args!r}"
+        raise TypeError(msg)
+    return list(args)
+
+
+def checked_kwargs(kwargs: object) -> dict[str, Any]:
+    """Return a dict of the keyword arguments."""
+    if not isinstance(kwargs, Mapping):
+        msg = f"kwargs must be a dict of keyword arguments, not {kwargs!r}"
+        raise TypeError(msg)
+    for name in kwargs:
+        if not isinstance(name, str):
+            msg = f"kwargs must have names as keys, not {name!r}"
+            raise TypeError(msg)
+    return dict(kwargs)
+
+
+def checked_metadata(metadata: object) -> dict[str, Any]:
+    """Return the annotations: the very dict, which is the caller's."""
+    if not isinstance(metadata, dict):
+        msg = f"metadata must be a dict, not {metadata!r}"
+        raise TypeError(msg)
+    return metadata
+
+
+def checked_timeout(timeout: object) -> float | None:
+    """Return the seconds, or None for no limit."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        msg = f"timeout must be a number of seconds or None for no limit, not {timeout!r}"
+        raise TypeError(msg)
+    if math.isnan(timeout) or timeout <= 0:
+        msg = f"timeout must be above zero (seconds; None for no limit), not {timeout!r}"
+        raise ValueError(msg)
+    try:
+        float(timeout)
+    except OverflowError:
+        msg = "timeout is too large a number of seconds; None stands for no limit"
+        raise ValueError(msg) from None
+    return timeout
+
+
+CHECKS: dict[str, Callable[[Any], object]] = {
+    "tool": lambda tool: None if tool is None else checked_tool(tool),
+    "args": checked_args,
+    "kwargs": checked_kwargs,
+    "metadata": checked_metadata,
+    "timeout": checked_timeout,
+    "hooks": check_hooks,
+}
+"""The check of each attribute, for those who set it later."""
