@@ -1,0 +1,46 @@
+"""What every test gets: async tests on virtual time, empty registries, and no actor or thread left behind."""
+
+import asyncio
+import gc
+import inspect
+import threading
+from collections.abc import Iterator
+
+import pytest
+from pykka import ActorRegistry
+
+from pygents.registry import AgentRegistry, HookRegistry, ToolRegistry
+from tests.virtual_time import VirtualTimeLoop
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an ``async def`` test: on virtual time, or on real time if it is marked ``real_time``."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    real = pyfuncitem.get_closest_marker("real_time") is not None
+    with asyncio.Runner(loop_factory=None if real else VirtualTimeLoop) as runner:
+        runner.run(pyfuncitem.obj(**arguments))
+    return True
+
+
+@pytest.fixture(autouse=True)
+def clean_slate() -> Iterator[None]:
+    """Begin and end with empty registries; at the end no actor is alive, and no thread of ours but the shared one."""
+    _clear()
+    yield
+    _clear()
+    gc.collect()
+    ActorRegistry.stop_all(timeout=10)
+    assert ActorRegistry.get_all() == []
+    for thread in threading.enumerate():
+        if thread.name.startswith(("pygents-actor", "pygents-wait")):
+            thread.join(10)
+            assert not thread.is_alive(), f"{thread.name} was left running"
+
+
+def _clear() -> None:
+    AgentRegistry.clear()
+    HookRegistry.clear()
+    ToolRegistry._table.clear()
