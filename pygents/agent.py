@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self
 
-from pygents.agent_actor import AgentActor
+from pygents.agent_actor import AgentActor, check_turn
 from pygents.errors import SafeExecutionError
 from pygents.intercept import check_hooks
 from pygents.registry import AgentRegistry, ToolRegistry, check_name
@@ -49,6 +49,7 @@ class Agent:
     """The tools that its turns may name."""
     hooks: "list[Hook]"
     """Hooks for the agent's events; append to it."""
+    _actor: AgentActor
 
     def __init__(self, name: str, description: str, tools: "Iterable[Tool]") -> None:
         self.__dict__.update(
@@ -81,11 +82,6 @@ class Agent:
         """The actor's ref; ``agent.ref.tell(turn)`` sends a turn from any thread, without the put hooks."""
         return self._actor.actor_ref
 
-    @property
-    def _actor(self) -> AgentActor:
-        actor: AgentActor = self.__dict__["_actor"]
-        return actor
-
     async def put(self, turn: Turn[Any]) -> None:
         """Enqueue a turn, with hooks for BEFORE_PUT and AFTER_PUT around it.
 
@@ -95,7 +91,11 @@ class Agent:
             ActorDeadError: if the agent has stopped
 
         """
-        await self._actor.put(self, turn)
+        check_turn(self, turn)
+        if self.hooks:
+            await self._actor.put(self, turn)
+        else:
+            self._actor.deliver(turn)
 
     async def send_turn(self, agent_name: str, turn: Turn[Any]) -> None:
         """Enqueue a turn at another agent.

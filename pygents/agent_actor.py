@@ -21,14 +21,16 @@ import logging
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from contextvars import Token
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
-from pygents.actors.actor import AsyncActor, answer, fail_reply
+from pygents.actors.actor import AsyncActor, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
-from pygents.context import Frame, current_turn, running
+from pygents.context import current_agent, current_turn, running
 from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.hooks import AgentHook
 from pygents.intercept import consumer_is_cancelled, run_failure_hooks, run_hooks
@@ -115,9 +117,33 @@ class AgentActor(AsyncActor):
         for turn in queued:
             self.actor_inbox.put(Envelope(turn))
 
-    async def put(self, agent: "Agent", turn: Turn[Any]) -> None:
-        """Check and enqueue a turn, with the agent's put hooks around it."""
-        await self._enqueue(agent, check_turn(agent, turn), self.actor_inbox.put)
+    def deliver(self, turn: Turn[Any]) -> None:
+        """Enqueue a turn.
+
+        Raises:
+            ActorDeadError: if the agent has stopped
+
+        """
+        try:
+            self.actor_inbox.put(Envelope(turn))
+        except ActorDeadError:
+            msg = f"{self} has stopped and takes no more turns"
+            raise ActorDeadError(msg) from None
+
+    async def put(self, agent: "Agent", turn: Turn[Any], deliver: Callable[[Turn[Any]], None] | None = None) -> None:
+        """Enqueue a turn, with the agent's put hooks around it.
+
+        Raises:
+            as `deliver`, and whatever a hook raises
+
+        """
+        token = running.set((agent, current_turn()))
+        try:
+            await run_hooks(agent.hooks, AgentHook.BEFORE_PUT, agent, turn)
+            (deliver or self.deliver)(turn)
+            await run_hooks(agent.hooks, AgentHook.AFTER_PUT, agent, turn)
+        finally:
+            running.reset(token)
 
     def run(self, agent: "Agent") -> Run[Result]:
         """Return the results of draining the mailbox until it is empty.
@@ -139,9 +165,8 @@ class AgentActor(AsyncActor):
             SafeExecutionError: if the caller is a tool or hook of the agent's own
 
         """
-        frame = running.get()
         drain = self._drain
-        if isinstance(frame, Frame) and frame.agent is self._agent() and self.is_drained:
+        if current_agent() is self._agent() and self.is_drained:
             msg = f"{self} cannot wait in its own tool or hook for its own end: use agent.ref.stop(block=False)"
             raise SafeExecutionError(msg)
         if drain is not None and drain.active and drain.consumer is asyncio.current_task():
@@ -154,32 +179,13 @@ class AgentActor(AsyncActor):
         check_turn(agent, message)
         return None
 
-    async def _enqueue(self, agent: "Agent", turn: Turn[Any], deliver: Callable[[Work], None]) -> None:
-        if not agent.hooks:
-            self._deliver(turn, deliver)
-            return
-        token = running.set(Frame(agent, current_turn()))
-        try:
-            await run_hooks(agent.hooks, AgentHook.BEFORE_PUT, agent, turn)
-            self._deliver(turn, deliver)
-            await run_hooks(agent.hooks, AgentHook.AFTER_PUT, agent, turn)
-        finally:
-            running.reset(token)
-
-    def _deliver(self, turn: Turn[Any], deliver: Callable[[Work], None]) -> None:
-        try:
-            deliver(Envelope(turn))
-        except ActorDeadError:
-            msg = f"{self} has stopped and takes no more turns"
-            raise ActorDeadError(msg) from None
-
     async def _results(self, agent: "Agent", drain: Drain) -> AsyncGenerator[Result]:
         await self._begin_drain(agent, drain)
         try:
-            while (envelope := await self._next_turn(agent)) is not None:
+            while (envelope := self._next_plain(agent) or await self._next(agent)) is not None:
                 turn = envelope.message
-                frame = Frame(agent, turn)
-                token = running.set(frame)
+                frame = (agent, turn)
+                token: Token[object] | None = running.set(frame)
                 try:
                     if is_streaming(turn.tool):
                         async with aclosing(turn.yielding()) as values:
@@ -187,19 +193,16 @@ class AgentActor(AsyncActor):
                                 if agent.hooks:
                                     await _show(agent, turn, value, values.athrow)
                                 running.reset(token)
-                                try:
-                                    yield turn, value
-                                finally:
-                                    token = running.set(frame)
+                                token = None
+                                yield turn, value
+                                token = running.set(frame)
                     else:
                         value = await turn.returning()
                         if agent.hooks:
-                            await _show(agent, turn, value, lambda error, turn=turn: fail(turn, error))
+                            await _show(agent, turn, value, partial(fail, turn))
                         running.reset(token)
-                        try:
-                            yield turn, value
-                        finally:
-                            token = running.set(frame)
+                        token = None
+                        yield turn, value
                 except GeneratorExit:
                     await self._left(agent, envelope)
                     raise
@@ -207,9 +210,13 @@ class AgentActor(AsyncActor):
                     await self._turn_failed(agent, envelope, error)
                     raise
                 else:
-                    await self._complete(agent, envelope)
+                    if agent.hooks or isinstance(turn.output, Turn):  # else there is nothing to wait for
+                        await self._complete(agent, envelope)
+                    else:
+                        self._spend(envelope, None)
                 finally:
-                    running.reset(token)
+                    if token is not None:
+                        running.reset(token)
         finally:
             self._end_drain(drain)
 
@@ -233,44 +240,54 @@ class AgentActor(AsyncActor):
         if not self.actor_inbox.release():
             self._end_undrained()  # a stop is queued behind turns that this drain leaves
 
-    async def _next_turn(self, agent: "Agent") -> Work | None:
+    def _next_plain(self, agent: "Agent") -> Work | None:
+        """Take the next turn if nothing else is to be done before it; else `_next` does that."""
+        inbox = self.actor_inbox
+        if agent.hooks or inbox.in_hand is not None:
+            return None
+        envelope = inbox.take()
+        if envelope is not None and isinstance(turn := envelope.message, Turn) and turn.tool in agent.tools:
+            return envelope
+        return None
+
+    async def _next(self, agent: "Agent") -> Work | None:
         """Return the next turn, in hand; what is no turn of the agent's is answered on the way."""
         inbox = self.actor_inbox
-        while not inbox.closed:
-            envelope = inbox.in_hand
-            if envelope is not None and envelope.message.stop_reason is StopReason.COMPLETED:
+        while not inbox.closed and (envelope := inbox.in_hand or inbox.peek()) is not None:
+            if not _is_work(agent, envelope.message):
+                envelope = inbox.in_hand or inbox.take()
+                await self._handle(envelope)
+                inbox.done(envelope)
+            elif inbox.in_hand is not None and envelope.message.stop_reason is StopReason.COMPLETED:
                 await self._complete(agent, envelope)  # a snapshot was taken after its value and before its end
-                continue
-            envelope = envelope or inbox.peek()
-            if envelope is None:
-                return None
-            if isinstance(envelope.message, Turn) and envelope.message.tool in agent.tools:
+            else:
                 if agent.hooks:
                     await _run_hooks(agent, None, AgentHook.BEFORE_TURN, agent)
                 return inbox.in_hand or inbox.take()
-            inbox.take()
-            await self._handle(envelope)
-            inbox.done()
         return None
 
     async def _complete(self, agent: "Agent", envelope: Work) -> None:
         """Do what follows the last value of a turn; the turn is spent by it, whatever happens."""
-        turn = envelope.message
-        try:
+        if agent.hooks or isinstance(envelope.message.output, Turn):
             try:
-                if agent.hooks:
-                    await _run_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
-            finally:
-                if isinstance(turn.output, Turn):
-                    returned = check_turn(agent, turn.output)
-                    await self._enqueue(agent, returned, self.actor_inbox.put_in_place)
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and consumer_is_cancelled():
-                self._spend(envelope, None)
-            else:
-                await self._fail_late(agent, envelope, error)
-            raise
+                await self._follow_up(agent, envelope.message)
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError) and consumer_is_cancelled():
+                    self._spend(envelope, None)
+                else:
+                    await self._fail_late(agent, envelope, error)
+                raise
         self._spend(envelope, None)
+
+    async def _follow_up(self, agent: "Agent", turn: Turn[Any]) -> None:
+        try:
+            await _run_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
+        finally:
+            if isinstance(turn.output, Turn):
+                await self.put(agent, check_turn(agent, turn.output), self._deliver_in_place)
+
+    def _deliver_in_place(self, turn: Turn[Any]) -> None:
+        self.actor_inbox.put_in_place(Envelope(turn))
 
     async def _fail_late(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
         try:
@@ -302,11 +319,12 @@ class AgentActor(AsyncActor):
 
     def _spend(self, envelope: Work, error: BaseException | None) -> None:
         """Let go of a turn that has ended, and answer whoever asked for it."""
-        if self.actor_inbox.in_hand is envelope:
-            self.actor_inbox.done()
+        self.actor_inbox.done(envelope)
+        if envelope.reply_to is None:
+            return
         if error is None:
-            answer(envelope.reply_to, envelope.message.output)
-        elif envelope.reply_to is not None:
+            envelope.reply_to.set(envelope.message.output)
+        else:
             fail_reply(envelope.reply_to, error, self)
 
     async def _fail(self, error: BaseException) -> None:
@@ -338,8 +356,12 @@ class AgentActor(AsyncActor):
         self._let_go(rest)
 
 
+def _is_work(agent: "Agent", message: object) -> bool:
+    return isinstance(message, Turn) and message.tool in agent.tools
+
+
 async def _run_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
-    token = running.set(Frame(agent, turn))
+    token = running.set((agent, turn))
     try:
         await run_hooks(agent.hooks, hook_type, *args)
     finally:

@@ -2,11 +2,11 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
-__all__ = ["check_fixed", "evaluate", "evaluate_all", "is_dynamic", "merge_fixed"]
+__all__ = ["check_fixed", "evaluate", "evaluate_all", "has_dynamic", "is_dynamic", "merge_fixed"]
 
 logger = logging.getLogger("pygents")
 
@@ -22,6 +22,17 @@ async def evaluate(value: Any) -> Any:  # noqa: ANN401 (whatever the user passes
         return value
     result = value()
     return await result if inspect.isawaitable(result) else result
+
+
+def has_dynamic(args: Iterable[object], kwargs: Mapping[str, object]) -> bool:
+    """Return whether an argument is dynamic."""
+    for value in args:
+        if type(value) is FunctionType:
+            return True
+    for value in kwargs.values():  # plain loops: any() and map() cost twice as much, for every turn
+        if type(value) is FunctionType:
+            return True
+    return False
 
 
 async def evaluate_all(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -4,7 +4,7 @@ One context variable, shared with the runtime's, which names the running actor i
 before control goes back to a consumer, so that nothing leaks out of ``run()`` between two values.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, cast
 
 from pygents.actors.reply import running
 
@@ -14,24 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Frame", "current_agent", "current_turn", "running"]
 
-
-class Frame(NamedTuple):
-    """What is running in a context."""
-
-    agent: "Agent | None"
-    turn: "Turn[Any] | None"
-
-    def __str__(self) -> str:
-        return f"{self.turn!r}" if self.agent is None else f"{self.agent!r}"
+type Frame = "tuple[Agent | None, Turn[Any] | None]"
+"""What is running: a plain tuple, since one is made for every turn; the runtime sets refs, which are none."""
 
 
 def current_turn() -> "Turn[Any] | None":
     """Return the turn whose tool or hook is running, else None."""
-    frame = running.get()
-    return frame.turn if isinstance(frame, Frame) else None
+    return _frame()[1]
 
 
 def current_agent() -> "Agent | None":
     """Return the agent whose tool or hook is running, else None."""
+    return _frame()[0]
+
+
+def _frame() -> "tuple[Agent | None, Turn[Any] | None]":
     frame = running.get()
-    return frame.agent if isinstance(frame, Frame) else None
+    return cast("tuple[Agent | None, Turn[Any] | None]", frame) if type(frame) is tuple else (None, None)

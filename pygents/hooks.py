@@ -4,9 +4,8 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
+from time import time
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from pygents.arguments import check_fixed, merge_fixed
@@ -80,7 +79,6 @@ type HookType = TurnHook | AgentHook | ToolHook | MemoryHook
 _TYPES = (TurnHook, AgentHook, ToolHook, MemoryHook)
 
 
-@dataclass
 class HookMetadata(RunMetadata):
     """Name, description and run timing of a hook."""
 
@@ -143,11 +141,12 @@ class _HookFunction:
                 await self._run(args, kwargs)
 
     async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.metadata.start_time = datetime.now()  # noqa: DTZ005 (local time, like the turns' own)
+        times = self.metadata.__dict__
+        times["start_time"] = time()
         try:
             await self.fn(*args, **kwargs)
         finally:
-            self.metadata.end_time = datetime.now()  # noqa: DTZ005
+            times["end_time"] = time()
 
 
 type _On[**P] = Callable[[Callable[P, Awaitable[None]]], Hook]

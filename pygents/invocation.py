@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 if TYPE_CHECKING:
     from pygents.tool import Tool
 
-__all__ = ["ExpiredError", "TimedSteps", "is_streaming", "run_in_time"]
+__all__ = ["ExpiredError", "Outcome", "TimedSteps", "is_streaming", "run_in_time"]
 
 logger = logging.getLogger("pygents")
 
+_TASK_NAME = "pygents-tool"  # a name of its own per task would cost as much as a tenth of the task
 _PATIENCE = 5.0  # seconds between two warnings that cancelled code goes on
 
 
@@ -42,7 +43,7 @@ class ExpiredError(Exception):
 class _Patience:
     """Warns, again and again, that code which was cancelled has not ended."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, label: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, label: object) -> None:
         self._loop = loop
         self._label = label
         self._since = 0.0
@@ -59,28 +60,21 @@ class _Patience:
 
     def _warn(self) -> None:
         waited = self._loop.time() - self._since
-        logger.warning("%s was told to end %.0f s ago and has not ended; waiting for it", self._label, waited)
+        logger.warning("%r was told to end %.0f s ago and has not ended; waiting for it", self._label, waited)
         self._timer = self._loop.call_later(_PATIENCE, self._warn)
 
 
-type _Outcome[T] = tuple[T | None, BaseException | None]
+type Outcome[T] = tuple[T | None, BaseException | None]
+"""What code ended in, handed over rather than raised: asyncio re-raises a SystemExit out of a task, and out of its loop."""
 
 
-async def _outcome_of[T](work: Coroutine[Any, Any, T]) -> _Outcome[T]:
-    """Run the code so that nothing it raises leaves its task: asyncio re-raises SystemExit out of a task, and its loop."""
-    try:
-        return await work, None
-    except BaseException as error:  # noqa: BLE001 (handed to the consumer)
-        return None, error
-
-
-async def run_in_time[T](work: Coroutine[Any, Any, T], timeout: float | None, label: str) -> T:
+async def run_in_time[T](work: Coroutine[Any, Any, Outcome[T]], timeout: float | None, label: object) -> T:
     """Run a coroutine in a task of its own and return its result.
 
     Args:
-        work: the coroutine
+        work: the coroutine, which raises nothing but returns its outcome
         timeout: seconds from now, or None for no limit
-        label: what to call the code in the log
+        label: what the code belongs to, for the log
 
     Raises:
         ExpiredError: if the time was up; the code has ended, whatever else it returned or raised then
@@ -90,23 +84,26 @@ async def run_in_time[T](work: Coroutine[Any, Any, T], timeout: float | None, la
     """
     loop = asyncio.get_running_loop()
     deadline = None if timeout is None else loop.time() + timeout
-    task = Task(_outcome_of(work), loop=loop, eager_start=True)
+    task = Task(work, loop=loop, name=_TASK_NAME, eager_start=True)
     if not task.done():
         await _TaskWatch(task, loop, label).wait(deadline)
-    value, error = _result(task)
-    if error is not None:
-        raise error
-    return cast("T", value)
+    try:
+        value, error = task.result()
+    except CancelledError:  # the code cancelled its own task in its last step
+        raise CancelledError from None
+    if error is None:
+        return cast("T", value)
+    raise error
 
 
-def _result[T](task: Task[_Outcome[T]]) -> _Outcome[T]:
+def _result[T](task: Task[Outcome[T]]) -> Outcome[T]:
     return (None, CancelledError()) if task.cancelled() else task.result()
 
 
 class _TaskWatch[T]:
     """Waits for a task that may expire, while its consumer may be cancelled."""
 
-    def __init__(self, task: Task[_Outcome[T]], loop: asyncio.AbstractEventLoop, label: str) -> None:
+    def __init__(self, task: Task[Outcome[T]], loop: asyncio.AbstractEventLoop, label: object) -> None:
         self._task = task
         self._loop = loop
         self._label = label
@@ -131,7 +128,7 @@ class _TaskWatch[T]:
         while not self._task.done():
             waiter = self._loop.create_future()
 
-            def wake(_: Task[_Outcome[T]], waiter: "asyncio.Future[None]" = waiter) -> None:
+            def wake(_: Task[Outcome[T]], waiter: "asyncio.Future[None]" = waiter) -> None:
                 if not waiter.done():
                     waiter.set_result(None)
 
@@ -169,18 +166,20 @@ class TimedSteps:
 
     Args:
         timeout: seconds that the steps may take together, or None for no limit
-        label: what to call the code in the log
+        label: what the code belongs to, for the log
 
     """
 
-    def __init__(self, timeout: float | None, label: str) -> None:
+    def __init__(self, timeout: float | None, label: object) -> None:
         self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._left = timeout
         self._label = label
         self._expired = False
         self._patience = _Patience(self._loop, label)
 
-    def step[T](self, awaitable: Awaitable[T]) -> Awaitable[T]:
+    @coroutine
+    def step[T](self, awaitable: Awaitable[T]) -> Generator[Any, None, T]:
         """Await one step.
 
         Raises:
@@ -189,7 +188,19 @@ class TimedSteps:
             BaseException: what the code raised
 
         """
-        return cast("Awaitable[T]", self._step(cast("_Steppable", awaitable)))
+        steps = cast("_Steppable", awaitable)
+        left = self._left
+        started = self._time()
+        if left is not None and left <= 0:
+            steps.close()
+            raise ExpiredError
+        try:
+            waits_for = steps.send(None)
+        except StopIteration as stop:
+            if left is not None:
+                self._left = left + started - self._time()
+            return cast("T", stop.value)
+        return cast("T", (yield from self._suspended(steps, waits_for, started)))
 
     async def close(self, generator: AsyncGenerator[Any]) -> None:
         """Close a generator and wait until it has ended; what it raises is logged."""
@@ -200,29 +211,16 @@ class TimedSteps:
         try:
             await self.step(generator.aclose())
         except Exception:
-            logger.exception("%s raised while it was being closed:", self._label)
+            logger.exception("%r raised while it was being closed:", self._label)
         finally:
             self._patience.stop()
-
-    @coroutine
-    def _step(self, steps: _Steppable) -> Generator[Any, None, Any]:
-        started = self._loop.time()
-        if self._left is not None and self._left <= 0:
-            steps.close()
-            raise ExpiredError
-        try:
-            waits_for = steps.send(None)
-        except StopIteration as stop:
-            self._count(started)
-            return stop.value
-        return (yield from self._suspended(steps, waits_for, started))
 
     def _suspended(self, steps: _Steppable, waits_for: object, started: float) -> Generator[Any, None, Any]:
         task = asyncio.current_task()
         assert task is not None, "asynchronous tools need a task to run in"
         requests = task.cancelling()
         timer = None if self._left is None else self._loop.call_at(started + self._left, self._expire, task)
-        outcome: _Outcome[Any] = None, None
+        outcome: Outcome[Any] = None, None
         try:
             outcome = (yield from self._drive(steps, waits_for)), None
         except GeneratorExit:
@@ -230,7 +228,8 @@ class TimedSteps:
         except BaseException as error:  # noqa: BLE001 (judged below)
             outcome = None, error
         finally:
-            self._count(started)
+            if self._left is not None:
+                self._left += started - self._time()
             self._patience.stop()
             if timer is not None:
                 timer.cancel()
@@ -253,7 +252,7 @@ class TimedSteps:
             except StopIteration as stop:
                 return stop.value
 
-    def _judge(self, task: Task[Any], requests: int, outcome: _Outcome[Any]) -> object:
+    def _judge(self, task: Task[Any], requests: int, outcome: Outcome[Any]) -> object:
         value, error = outcome
         if self._expired:
             task.uncancel()
@@ -267,19 +266,15 @@ class TimedSteps:
             raise error
         return value
 
-    def _count(self, started: float) -> None:
-        if self._left is not None:
-            self._left -= self._loop.time() - started
-
     def _expire(self, task: Task[Any]) -> None:
         self._expired = True
         task.cancel()
         self._patience.start()
 
 
-def _log_dropped(label: str, outcome: _Outcome[Any]) -> None:
+def _log_dropped(label: object, outcome: Outcome[Any]) -> None:
     value, error = outcome
     if error is None:
-        logger.warning("%s was told to end and gave %r, which is dropped", label, value)
+        logger.warning("%r was told to end and gave %r, which is dropped", label, value)
     elif not isinstance(error, CancelledError):
-        logger.error("%s was told to end and raised, which is dropped:", label, exc_info=error)
+        logger.error("%r was told to end and raised, which is dropped:", label, exc_info=error)

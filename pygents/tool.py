@@ -7,11 +7,10 @@ covers the function with its tool hooks, and nothing of the turn's.
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import aclosing, nullcontext
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, cast, overload
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import aclosing
+from time import time
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from pygents.arguments import check_fixed, merge_fixed
 from pygents.hooks import ToolHook
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Tool", "ToolMetadata", "tool"]
 
 
-@dataclass
 class ToolMetadata(RunMetadata):
     """Name, description and run timing of a tool."""
 
@@ -46,7 +44,7 @@ class Tool(Protocol):
 
 
 class _ToolFunction[**P, R]:
-    """A decorated function; conforms to `Tool`."""
+    """A decorated function; with one of the two ways to call it, it conforms to `Tool`."""
 
     __name__: str
 
@@ -58,72 +56,100 @@ class _ToolFunction[**P, R]:
         self.metadata = ToolMetadata(fn.__name__, fn.__doc__)
         self.lock = lock
         self.hooks = hooks
-        self.streams = inspect.isasyncgenfunction(fn)
         self._fixed = fixed
-        self._call = cast("Callable[..., R]", self._stream if self.streams else self._invoke)
-        if not self.streams:
-            inspect.markcoroutinefunction(self)
 
     def __repr__(self) -> str:
         return f"<tool {self.__name__!r}>"
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function with the fixed keyword arguments, under the lock if there is one."""
-        return self._call(args, kwargs)
+    async def _merged(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return await merge_fixed(self._fixed, kwargs, f"tool {self.__name__!r}")
 
-    async def _invoke(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+
+class _CoroutineTool[**P, R](_ToolFunction[P, Coroutine[Any, Any, R]]):
+    """A tool that returns one value."""
+
+    streams = False
+
+    def __init__(
+        self,
+        fn: Callable[P, Coroutine[Any, Any, R]],
+        lock: asyncio.Lock | None,
+        hooks: "list[Hook]",
+        fixed: dict[str, Any],
+    ) -> None:
+        super().__init__(fn, lock, hooks, fixed)
+        inspect.markcoroutinefunction(self)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Await the function, with the fixed keyword arguments, under the lock if there is one."""
+        given: dict[str, Any] = kwargs
         if self._fixed:
-            kwargs = await merge_fixed(self._fixed, kwargs, f"tool {self.__name__!r}")
-        if self.lock is None:
-            return await self._invoke_unlocked(args, kwargs)
-        async with self.lock:
-            return await self._invoke_unlocked(args, kwargs)
-
-    async def _invoke_unlocked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        fn = cast("Callable[..., Awaitable[object]]", self.fn)
-        self.metadata.start_time = datetime.now()  # noqa: DTZ005 (local time, like the turns' own)
+            given = await self._merged(given)
+        if (lock := self.lock) is not None:
+            await lock.acquire()
+        fn: Callable[..., Coroutine[Any, Any, R]] = self.fn
+        times = self.metadata.__dict__
+        times["start_time"] = time()
         try:
             if not self.hooks:
-                return await fn(*args, **kwargs)
-            await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **kwargs)
-            value = await fn(*args, **kwargs)
+                return await fn(*args, **given)
+            await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **given)
+            value = await fn(*args, **given)
             await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
             return value
         finally:
-            self.metadata.end_time = datetime.now()  # noqa: DTZ005
+            times["end_time"] = time()
+            if lock is not None:
+                lock.release()
 
-    async def _stream(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncGenerator[object]:
-        fn = cast("Callable[..., AsyncGenerator[object]]", self.fn)
+
+class _GeneratorTool[**P, R](_ToolFunction[P, AsyncGenerator[R]]):
+    """A tool that yields values."""
+
+    streams = True
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R]:
+        """Stream the function's values, with the fixed keyword arguments, under the lock if there is one."""
+        given: dict[str, Any] = kwargs
         if self._fixed:
-            kwargs = await merge_fixed(self._fixed, kwargs, f"tool {self.__name__!r}")
-        async with nullcontext() if self.lock is None else self.lock:
-            self.metadata.start_time = datetime.now()  # noqa: DTZ005
-            value: object = None
-            try:
-                if self.hooks:
-                    await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **kwargs)
-                async with aclosing(fn(*args, **kwargs)) as values:
-                    async for value in values:
-                        if self.hooks:
-                            await run_hooks(self.hooks, ToolHook.ON_YIELD, value)
-                        yield value
-                if self.hooks:
-                    await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
-            finally:
-                self.metadata.end_time = datetime.now()  # noqa: DTZ005
+            given = await self._merged(given)
+        if (lock := self.lock) is not None:
+            await lock.acquire()
+        fn: Callable[..., AsyncGenerator[R]] = self.fn
+        times = self.metadata.__dict__
+        times["start_time"] = time()
+        value: R | None = None
+        try:
+            if self.hooks:
+                await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **given)
+            async with aclosing(fn(*args, **given)) as values:
+                async for value in values:
+                    if self.hooks:
+                        await run_hooks(self.hooks, ToolHook.ON_YIELD, value)
+                    yield value
+            if self.hooks:
+                await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
+        finally:
+            times["end_time"] = time()
+            if lock is not None:
+                lock.release()
 
 
 class _Decorator(Protocol):
     @overload
-    def __call__[**P, R](self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> _ToolFunction[P, Coroutine[Any, Any, R]]: ...
+    def __call__[**P, R](self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> _CoroutineTool[P, R]: ...
     @overload
-    def __call__[**P, R](self, fn: Callable[P, AsyncIterator[R]], /) -> _ToolFunction[P, AsyncIterator[R]]: ...
+    def __call__[**P, R](self, fn: Callable[P, AsyncGenerator[R]], /) -> _GeneratorTool[P, R]: ...
+    @overload
+    def __call__[**P, R](self, fn: Callable[P, AsyncIterator[R]], /) -> _GeneratorTool[P, R]: ...
 
 
 @overload
-def tool[**P, R](func: Callable[P, Coroutine[Any, Any, R]], /) -> _ToolFunction[P, Coroutine[Any, Any, R]]: ...
+def tool[**P, R](func: Callable[P, Coroutine[Any, Any, R]], /) -> _CoroutineTool[P, R]: ...
 @overload
-def tool[**P, R](func: Callable[P, AsyncIterator[R]], /) -> _ToolFunction[P, AsyncIterator[R]]: ...
+def tool[**P, R](func: Callable[P, AsyncGenerator[R]], /) -> _GeneratorTool[P, R]: ...
+@overload
+def tool[**P, R](func: Callable[P, AsyncIterator[R]], /) -> _GeneratorTool[P, R]: ...
 @overload
 def tool(*, lock: bool = False, hooks: "Iterable[Hook] | None" = None, **fixed_kwargs: object) -> _Decorator: ...
 def tool(
@@ -148,12 +174,13 @@ def tool(
     """
     own_hooks = check_hooks(hooks)
 
-    def decorate(fn: Callable[..., Any]) -> "_ToolFunction[..., Any]":
+    def decorate(fn: Callable[..., Any]) -> Tool:
         if not (inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)):
             msg = f"Tool must be async: {fn!r} is neither a coroutine function nor an async generator function"
             raise TypeError(msg)
         check_fixed(fn, fixed_kwargs, "Tool")
-        made = _ToolFunction(fn, CrossLoopLock() if lock else None, own_hooks, fixed_kwargs)
+        kind = _GeneratorTool[..., Any] if inspect.isasyncgenfunction(fn) else _CoroutineTool[..., Any]
+        made = kind(fn, CrossLoopLock() if lock else None, list(own_hooks), fixed_kwargs)
         ToolRegistry.register(made)
         return made
 

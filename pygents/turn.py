@@ -9,14 +9,15 @@ the guard that refuses the user's writes while it runs.
 
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
-from datetime import datetime
+from time import time
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from pygents.arguments import evaluate_all
-from pygents.context import Frame, current_agent, running
+from pygents.arguments import evaluate_all, has_dynamic
+from pygents.context import current_agent, running
 from pygents.errors import SafeExecutionError, WrongRunMethodError
 from pygents.hooks import TurnHook
 from pygents.intercept import check_hooks, run_hooks
+from pygents.metadata import Moment
 from pygents.invocation import TimedSteps, is_streaming, run_in_time
 from pygents.outcome import StopReason, fail
 from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_metadata, checked_timeout, checked_tool
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from pygents.hooks import Hook
+    from pygents.invocation import Outcome
     from pygents.tool import Tool
 
 __all__ = ["StopReason", "Turn"]
 
+_COMPLETED = StopReason.COMPLETED
 _FREE = frozenset({"metadata", "output", "start_time", "end_time", "stop_reason"})
 
 
@@ -65,9 +68,9 @@ class Turn[T]:
     """Hooks for the turn's own events; append to it."""
     output: T | Any
     """The returned value, or the list of the yielded ones so far."""
-    start_time: datetime | None
+    start_time = Moment()
     """When the last run began, in local time."""
-    end_time: datetime | None
+    end_time = Moment()
     """When the last run ended, in local time."""
     stop_reason: StopReason | None
     """How the last run ended; None before the first and during a run."""
@@ -92,6 +95,7 @@ class Turn[T]:
             start_time=None,
             end_time=None,
             stop_reason=None,
+            _called_with=None,
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -101,7 +105,7 @@ class Turn[T]:
         check = CHECKS.get(name)
         super().__setattr__(name, value if check is None else check(value))
         if name in {"args", "kwargs"}:
-            self.__dict__.pop("_called_with", None)
+            self.__dict__["_called_with"] = None
 
     def __repr__(self) -> str:
         name = self.tool.metadata.name if self.tool is not None else None
@@ -115,7 +119,7 @@ class Turn[T]:
     @property
     def called_with(self) -> tuple[list[Any], dict[str, Any]] | None:
         """The evaluated arguments of the run that is on or was last, if there was one."""
-        called_with: tuple[list[Any], dict[str, Any]] | None = self.__dict__.get("_called_with")
+        called_with: tuple[list[Any], dict[str, Any]] | None = self.__dict__["_called_with"]
         return called_with
 
     async def returning(self) -> T:
@@ -131,19 +135,23 @@ class Turn[T]:
         """
         tool = self._begin(streams=False)
         token = self._enter()
+        state = self.__dict__
         try:
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
-            output = await run_in_time(self._call(tool), self.timeout, repr(tool))
-            self.__dict__.update(output=output, stop_reason=StopReason.COMPLETED)
+            state["output"] = output = await run_in_time(self._attempt(tool), self.timeout, tool)
+            state["stop_reason"] = _COMPLETED
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.AFTER_RUN, self)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (raised again)
             await fail(self, error)
         else:
-            return cast("T", output)
+            return output
         finally:
-            self._finish(token)
+            if token is not None:
+                running.reset(token)
+            state["end_time"] = time()
+            del state["_run"]
 
     async def yielding(self) -> "AsyncGenerator[T]":
         """Run the turn and stream the values of its tool, an async generator function.
@@ -156,10 +164,11 @@ class Turn[T]:
         """
         tool = self._begin(streams=True)
         token = self._enter()
-        steps = TimedSteps(self.timeout, repr(tool))
+        frame = running.get()
+        steps = TimedSteps(self.timeout, tool)
         values: AsyncGenerator[T] | None = None
-        output: list[T] = []
-        self.__dict__["output"] = output
+        state = self.__dict__
+        state["output"] = output = list[T]()
         try:
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
@@ -172,18 +181,19 @@ class Turn[T]:
                 output.append(value)
                 if self.hooks:
                     await run_hooks(self.hooks, TurnHook.ON_VALUE, self, value)
-                self._leave(token)
+                if token is not None:
+                    running.reset(token)
                 token = None
                 yield value
-                token = self._enter()
-            self.__dict__["stop_reason"] = StopReason.COMPLETED
+                token = None if running.get() is frame else running.set(frame)
+            state["stop_reason"] = _COMPLETED
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.AFTER_RUN, self)
         except GeneratorExit:
             token = self._enter()
             if values is not None:
                 await steps.close(values)
-            self.__dict__["stop_reason"] = StopReason.CANCELLED
+            state["stop_reason"] = StopReason.CANCELLED
             raise
         except BaseException as error:
             token = token or self._enter()
@@ -191,7 +201,10 @@ class Turn[T]:
                 await steps.close(values)
             await fail(self, error)
         finally:
-            self._finish(token)
+            if token is not None:
+                running.reset(token)
+            state["end_time"] = time()
+            del state["_run"]
 
     def _begin(self, *, streams: bool) -> "Tool":
         tool = self.tool
@@ -200,40 +213,33 @@ class Turn[T]:
             raise ValueError(msg)
         if is_streaming(tool) is not streams:
             raise WrongRunMethodError(tool.metadata.name, "returning" if streams else "yielding")
-        state, run = self.__dict__, object()
+        state, run = self.__dict__, time()
         if state.setdefault("_run", run) is not run:
             msg = f"{self!r} is running: a turn runs once at a time"
             raise SafeExecutionError(msg)
-        state.pop("_called_with", None)
-        state["start_time"] = datetime.now()  # noqa: DTZ005 (local time)
-        state["end_time"] = state["stop_reason"] = state["output"] = None
+        state["start_time"] = run
+        state["end_time"] = state["stop_reason"] = state["output"] = state["_called_with"] = None
         return tool
-
-    def _finish(self, token: Token[object] | None) -> None:
-        self._leave(token)
-        self.__dict__["end_time"] = datetime.now()  # noqa: DTZ005
-        del self.__dict__["_run"]
 
     def _enter(self) -> Token[object] | None:
         frame = running.get()
-        if isinstance(frame, Frame) and frame.turn is self:
+        if type(frame) is tuple and frame[1] is self:
             return None
-        return running.set(Frame(current_agent(), self))
+        return running.set((current_agent(), self))
 
-    def _leave(self, token: Token[object] | None) -> None:
-        if token is not None:
-            running.reset(token)
-
-    async def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
-        called_with = self.__dict__["_called_with"] = await evaluate_all(self.args, self.kwargs)
-        return called_with
-
-    async def _call(self, tool: "Tool") -> object:
-        args, kwargs = await self._arguments()
-        return await tool(*args, **kwargs)
+    async def _attempt(self, tool: "Tool") -> "Outcome[T]":
+        """Call a coroutine tool so that nothing it raises leaves the task that this is run in."""
+        try:
+            args, kwargs = self.args, self.kwargs
+            if has_dynamic(args, kwargs):
+                args, kwargs = self.__dict__["_called_with"] = await evaluate_all(args, kwargs)
+            return await tool(*args, **kwargs), None
+        except BaseException as error:  # noqa: BLE001 (handed to the consumer)
+            return None, error
 
     async def _open(self, tool: "Tool") -> "AsyncGenerator[T]":
-        args, kwargs = await self._arguments()
+        """Call an async generator tool."""
+        args, kwargs = self.__dict__["_called_with"] = await evaluate_all(self.args, self.kwargs)
         return cast("AsyncGenerator[T]", tool(*args, **kwargs))
 
     def copy(self) -> "Turn[T]":
@@ -249,9 +255,9 @@ class Turn[T]:
             start_time=None,
             end_time=None,
             stop_reason=None,
+            _called_with=None,
         )
-        for name in ("_run", "_called_with"):
-            twin.__dict__.pop(name, None)
+        twin.__dict__.pop("_run", None)
         return twin
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Invariants, all kept by the one lock:
 * An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
   queued to its first caller, who answers for it.
 
+``put`` and ``take`` are the path of every message: they call ``acquire`` and ``release``, a third of the cost of ``with``.
 ``wake`` is called outside the lock, on the thread that put; it must not block. A lock and a deque rather than
 ``queue.SimpleQueue``: closing, claiming and looking inside have to be one step with putting and taking.
 """
@@ -65,13 +66,16 @@ class Mailbox[T]:
             ActorDeadError: if the mailbox is closed
 
         """
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._closed:
                 raise ActorDeadError(_CLOSED)
             self._items.append(item)
             if self._claimed or not self._wake_for_items:
                 return
             self._claimed = True
+        finally:
+            self._lock.release()
         self._call_wake()
 
     def put_stop(self, item: T) -> None:
@@ -106,9 +110,12 @@ class Mailbox[T]:
 
     def take(self) -> T | None:
         """Take the oldest item in hand and return it, or None; for the holder of the claim."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             self._in_hand = item = self._items.popleft() if self._items else None
-            return item
+        finally:
+            self._lock.release()
+        return item
 
     def peek(self) -> T | None:
         """Return the oldest item without taking it, or None; for the holder of the claim."""
@@ -120,9 +127,10 @@ class Mailbox[T]:
         """The item taken last, until it is done."""
         return self._in_hand
 
-    def done(self) -> None:
-        """Drop the item in hand: it has ended."""
-        self._in_hand = None
+    def done(self, item: T) -> None:
+        """Drop the item in hand, if it is this one: it has ended."""
+        if self._in_hand is item:
+            self._in_hand = None
 
     def hold(self, item: T) -> None:
         """Put an item in hand as if it had been taken, ahead of all that is queued."""
