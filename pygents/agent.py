@@ -1,12 +1,13 @@
 """Agent: the thin asyncio facade over an `AgentActor`.
 
-It holds what users configure (name, tools, hooks) and passes everything else to the actor. ``put``, ``send_turn``, ``stop``
-and ``to_dict`` may be called on any thread and loop; configuring it belongs to one thread, and is refused during ``run()``.
+It holds what users configure (name, tools, hooks) and passes everything else to the actor. ``put``, ``send_turn``,
+``stop`` and ``to_dict`` may be called on any thread and loop; configuring it belongs to one thread, and is refused
+during ``run()``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from pygents.agent_actor import AgentActor, check_turn
 from pygents.errors import SafeExecutionError
@@ -110,9 +111,9 @@ class Agent:
     def run(self) -> "Run[tuple[Turn[Any], Any]]":
         """Run the queued turns and stream ``(turn, value)`` until the mailbox is empty.
 
-        A coroutine tool gives one value, an async generator tool each value it yields. A turn that is returned as an output
-        is put on this agent. Nothing is started before the consumer asks for it. A consumer that leaves between two values
-        of a turn cancels that turn; if the consumer's task is cancelled, the turn is first in the next run.
+        A coroutine tool gives one value, an async generator tool each value it yields. A turn that is returned as an
+        output is put on this agent. Nothing is started before the consumer asks for it. A consumer that leaves between
+        two values of a turn cancels that turn; if the consumer's task is cancelled, the turn is first in the next run.
 
         Raises:
             SafeExecutionError: if the agent is running
@@ -164,9 +165,12 @@ class Agent:
         turns = [turn.copy() for turn in self._actor.snapshot()[1]]
         _check_accepted(name, child_tools, turns)
         child = type(self)(name, self.description if description is None else description, child_tools)
-        child.hooks = child_hooks
-        child._actor.restore(None, turns)
+        child._take_over(child_hooks, None, turns)  # noqa: SLF001 (of its own class)
         return child
+
+    def _take_over(self, hooks: "list[Hook]", current: Turn[Any] | None, queued: list[Turn[Any]]) -> None:
+        self.hooks = hooks
+        self._actor.restore(current, queued)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a snapshot as plain data: configuration, the turn in hand, the queue. Safe at any time.
@@ -206,8 +210,7 @@ class Agent:
         hooks = hooks_from_dict(fields)
         _check_accepted(name, tools, queue if current is None else [current, *queue])
         agent = cls(name, description, tools)
-        agent.hooks = hooks
-        agent._actor.restore(current, queue)
+        agent._take_over(hooks, current, queue)
         return agent
 
 
@@ -222,19 +225,19 @@ def _checked_tools(tools: object) -> "list[Tool]":
     if isinstance(tools, (str, bytes)) or not isinstance(tools, Iterable):
         msg = f"tools must be a list of tools, not {tools!r}"
         raise TypeError(msg)
-    return [_checked_tool(tool) for tool in tools]
+    return [_checked_tool(tool) for tool in cast("Iterable[object]", tools)]
 
 
-def _checked_tool(tool: Any) -> "Tool":  # noqa: ANN401 (whatever the user passes)
+def _checked_tool(tool: object) -> "Tool":
     name = getattr(getattr(tool, "metadata", None), "name", None)
     if not isinstance(name, str) or not callable(tool):
         msg = f"{tool!r} is not a tool: decorate an async function with @tool()"
         raise TypeError(msg)
-    registered = ToolRegistry.get(name)
+    registered: object = ToolRegistry.get(name)
     if registered is not tool:
         msg = f"Tool {name!r} is registered but not the instance given to this agent"
         raise ValueError(msg)
-    return registered
+    return cast("Tool", tool)
 
 
 def _check_accepted(name: str, tools: "list[Tool]", turns: Iterable[Turn[Any]]) -> None:
@@ -245,4 +248,8 @@ def _check_accepted(name: str, tools: "list[Tool]", turns: Iterable[Turn[Any]]) 
             raise ValueError(msg)
 
 
-_CHECKS = {"description": _checked_description, "tools": _checked_tools, "hooks": check_hooks}
+_CHECKS: dict[str, Callable[[object], object]] = {
+    "description": _checked_description,
+    "tools": _checked_tools,
+    "hooks": check_hooks,
+}

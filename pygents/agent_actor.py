@@ -1,15 +1,15 @@
 """AgentActor: the actor that an agent is. One turn per message, hooks as interceptors.
 
-An agent that no system has started is on the caller's dispatcher: a drain takes the actor's claim and handles its mailbox
-in the consumer's own task, so backpressure, context variables, cancellation and exceptions are the consumer's by
-construction, and nothing is paid for hand-offs.
+An agent that no system has started is on the caller's dispatcher: a drain takes the actor's claim and handles its
+mailbox in the consumer's own task, so backpressure, context variables, cancellation and exceptions are the consumer's
+by construction, and nothing is paid for hand-offs.
 
 Invariants:
 
 * The mailbox's claim is the right to drain: at most one drain is between its beginning and its end.
-* A turn is queued, in hand, or spent, and it is in the mailbox's snapshot until it is spent. It leaves the hand in the same
-  step in which a turn that it returned is enqueued. It stays in hand for the next drain only if its consumer's task was
-  cancelled.
+* A turn is queued, in hand, or spent, and it is in the mailbox's snapshot until it is spent. It leaves the hand in the
+  same step in which a turn that it returned is enqueued. It stays in hand for the next drain only if its consumer's
+  task was cancelled.
 * ``put``, ``tell``, ``ask``, ``stop`` and snapshots are safe on any thread: they touch only the mailbox.
 """
 
@@ -21,9 +21,8 @@ import logging
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from contextvars import Token
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
 
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
@@ -42,6 +41,7 @@ from pygents.turn import Turn
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
+    from pygents.tool import Tool
 
 __all__ = ["AgentActor", "check_turn"]
 
@@ -49,6 +49,11 @@ logger = logging.getLogger("pygents.agent")
 
 type Work = Envelope[Turn[Any]]
 type Result = tuple[Turn[Any], Any]
+
+
+def is_turn(message: object) -> TypeGuard[Turn[Any]]:
+    """Return whether a message is a turn."""
+    return isinstance(message, Turn)
 
 
 def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
@@ -59,7 +64,7 @@ def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
         ValueError: if it has no tool, or one that the agent lacks
 
     """
-    if not isinstance(turn, Turn):
+    if not is_turn(turn):
         msg = f"Agent {agent.name!r} does not understand {turn!r}: send it a Turn"
         raise TypeError(msg)
     if turn.tool is None:
@@ -93,10 +98,8 @@ class AgentActor(AsyncActor):
     @classmethod
     def launch(cls, agent: "Agent") -> "AgentActor":
         """Start the actor of an agent; it stops when the agent is collected."""
-        ref = cls.start(agent)
-        actor = ref._actor_weakref()
-        assert actor is not None, "the mailbox keeps it alive"
-        weakref.finalize(agent, actor._collect).atexit = False
+        actor = cast("AgentActor", cls.start(agent)._actor_weakref())  # noqa: SLF001 (the mailbox keeps it alive)
+        weakref.finalize(agent, actor.collect).atexit = False
         return actor
 
     @property
@@ -107,8 +110,9 @@ class AgentActor(AsyncActor):
     def snapshot(self) -> tuple[Turn[Any] | None, list[Turn[Any]]]:
         """Return the turn in hand and the queued ones, as they are at one moment."""
         in_hand, queued = self.actor_inbox.contents()
-        turns = [envelope.message for envelope in queued if isinstance(envelope.message, Turn)]
-        return (in_hand.message if in_hand is not None and isinstance(in_hand.message, Turn) else None), turns
+        turns: list[Turn[Any]] = [envelope.message for envelope in queued if is_turn(envelope.message)]
+        current = None if in_hand is None else in_hand.message
+        return current if is_turn(current) else None, turns
 
     def restore(self, current: Turn[Any] | None, queued: Sequence[Turn[Any]]) -> None:
         """Take what a snapshot had. A turn that had failed by then is spent, and not taken."""
@@ -172,36 +176,38 @@ class AgentActor(AsyncActor):
         if drain is not None and drain.active and drain.consumer is asyncio.current_task():
             await drain.leave()
 
-    async def on_receive(self, message: object) -> object:
+    async def on_receive(self, message: object) -> None:
         """Refuse what is not a turn of the agent's, which nobody else has handled."""
-        agent = self._agent()
-        assert agent is not None, "whoever drains holds the agent"
-        check_turn(agent, message)
-        return None
+        check_turn(cast("Agent", self._agent()), message)  # whoever drains holds the agent
 
-    async def _results(self, agent: "Agent", drain: Drain) -> AsyncGenerator[Result]:
+    # One function, though a long one: only a generator itself can yield, and a second one would cost every value.
+    async def _results(  # noqa: C901, PLR0912
+        self, agent: "Agent", drain: Drain
+    ) -> AsyncGenerator[Result]:
         await self._begin_drain(agent, drain)
         try:
             while (envelope := self._next_plain(agent) or await self._next(agent)) is not None:
                 turn = envelope.message
                 frame = (agent, turn)
-                token: Token[object] | None = running.set(frame)
+                token = running.set(frame)
+                inside = True
                 try:
-                    if is_streaming(turn.tool):
+                    if is_streaming(cast("Tool", turn.tool)):
                         async with aclosing(turn.yielding()) as values:
                             async for value in values:
                                 if agent.hooks:
                                     await _show(agent, turn, value, values.athrow)
                                 running.reset(token)
-                                token = None
+                                inside = False
                                 yield turn, value
                                 token = running.set(frame)
+                                inside = True
                     else:
                         value = await turn.returning()
                         if agent.hooks:
                             await _show(agent, turn, value, partial(fail, turn))
                         running.reset(token)
-                        token = None
+                        inside = False
                         yield turn, value
                 except GeneratorExit:
                     await self._left(agent, envelope)
@@ -215,7 +221,7 @@ class AgentActor(AsyncActor):
                     else:
                         self._spend(envelope, None)
                 finally:
-                    if token is not None:
+                    if inside:
                         running.reset(token)
         finally:
             self._end_drain(drain)
@@ -255,7 +261,8 @@ class AgentActor(AsyncActor):
         inbox = self.actor_inbox
         while not inbox.closed and (envelope := inbox.in_hand or inbox.peek()) is not None:
             if not _is_work(agent, envelope.message):
-                envelope = inbox.in_hand or inbox.take()
+                if inbox.in_hand is None:
+                    inbox.take()
                 await self._handle(envelope)
                 inbox.done(envelope)
             elif inbox.in_hand is not None and envelope.message.stop_reason is StopReason.COMPLETED:
@@ -283,8 +290,9 @@ class AgentActor(AsyncActor):
         try:
             await _run_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
         finally:
-            if isinstance(turn.output, Turn):
-                await self.put(agent, check_turn(agent, turn.output), self._deliver_in_place)
+            output: object = turn.output
+            if is_turn(output):
+                await self.put(agent, check_turn(agent, output), self._deliver_in_place)
 
     def _deliver_in_place(self, turn: Turn[Any]) -> None:
         self.actor_inbox.put_in_place(Envelope(turn))
@@ -343,7 +351,7 @@ class AgentActor(AsyncActor):
         cut = [in_hand] if in_hand is not None and isinstance(in_hand.message, Turn) else []
         self._answer_unhandled([*cut, *rest])
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
         """End because nobody holds the agent; called by the garbage collector, on any thread, inside any code."""
         rest = self.actor_inbox.try_close()
         if rest is None:  # this thread may hold the lock: another one waits for it

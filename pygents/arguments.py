@@ -1,4 +1,4 @@
-"""Arguments of tools and hooks: fixed ones, which a decorator gives, and dynamic ones, which are called when they are needed."""
+"""Arguments of tools and hooks: fixed ones, which a decorator gives, and dynamic ones, called when they are needed."""
 
 import inspect
 import logging
@@ -16,7 +16,7 @@ def is_dynamic(value: object) -> bool:
     return type(value) is FunctionType
 
 
-async def evaluate(value: Any) -> Any:  # noqa: ANN401 (whatever the user passes)
+async def evaluate(value: Any) -> Any:
     """Return a value, or the (awaited) result of a dynamic one."""
     if type(value) is not FunctionType:
         return value
@@ -29,7 +29,7 @@ def has_dynamic(args: Iterable[object], kwargs: Mapping[str, object]) -> bool:
     for value in args:
         if type(value) is FunctionType:
             return True
-    for value in kwargs.values():  # plain loops: any() and map() cost twice as much, for every turn
+    for value in kwargs.values():  # noqa: SIM110 (plain loops: any() and map() cost twice as much, for every turn)
         if type(value) is FunctionType:
             return True
     return False
@@ -53,7 +53,7 @@ def check_fixed(fn: Callable[..., object], fixed: Mapping[str, object], kind: st
     by_name = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
     unknown = sorted(set(fixed) - {parameter.name for parameter in parameters if parameter.kind in by_name})
     if unknown:
-        msg = f"{kind} {fn.__name__!r} fixed kwargs {unknown} are not in function signature: remove them or add **kwargs"
+        msg = f"{kind} {fn.__name__!r} fixed kwargs {unknown} are not in function signature: drop them or add **kwargs"
         raise TypeError(msg)
 
 

@@ -1,8 +1,8 @@
 """Every exception of pygents.
 
-A leaf: it imports nothing of ours. An exception carries the values that its message is made of as fields, in the order of
-its constructor, so that each one pickles and comes back with an equal message. Errors of the domain are re-exported by
-``pygents``, those of the runtime (``ActorFailedError``, ``WouldDeadlockError``) by ``pygents.actors``.
+A leaf: it imports nothing of ours. An exception carries the values that its message is made of as fields, in the order
+of its constructor, so that each one pickles and comes back with an equal message. Errors of the domain are re-exported
+by ``pygents``, those of the runtime (``ActorFailedError``, ``WouldDeadlockError``) by ``pygents.actors``.
 """
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
 class ActorFailedError(Exception):
     """Raised to an asker whose message ended in something other than an ordinary exception.
 
-    A ``SystemExit``, ``KeyboardInterrupt`` or leaked ``CancelledError`` would act on the asker's own event loop if it were
-    handed over bare, so it comes as this error's ``__cause__``.
+    A ``SystemExit``, ``KeyboardInterrupt`` or leaked ``CancelledError`` would act on the asker's own event loop if it
+    were handed over bare, so it comes as this error's ``__cause__``.
     """
 
     def __init__(self, actor: str, failure: str) -> None:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from time import time
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 from pygents.arguments import check_fixed, merge_fixed
 from pygents.locks import CrossLoopLock
@@ -89,11 +89,15 @@ class Hook(Protocol):
     __name__: str
     metadata: HookMetadata
     type: HookType | tuple[HookType, ...]
-    hook_type: HookType | tuple[HookType, ...]
     fn: Callable[..., Awaitable[None]]
     lock: asyncio.Lock | None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[None]:  # noqa: ANN401 (each type has its own arguments)
+    @property
+    def hook_type(self) -> HookType | tuple[HookType, ...]:
+        """The same as ``type``."""
+        ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[None]:
         """Run the hook."""
         ...
 
@@ -126,11 +130,7 @@ class _HookFunction:
         """The same as ``type``."""
         return self.type
 
-    @hook_type.setter
-    def hook_type(self, hook_type: HookType | tuple[HookType, ...]) -> None:
-        self.type = hook_type
-
-    async def __call__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (each type has its own arguments)
+    async def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Run the function, with the fixed keyword arguments, under the lock if there is one."""
         if self._fixed:
             kwargs = await merge_fixed(self._fixed, kwargs, f"hook {self.__name__!r}")
@@ -154,78 +154,76 @@ type _On[**P] = Callable[[Callable[P, Awaitable[None]]], Hook]
 
 @overload
 def hook(
-    type: Literal[TurnHook.BEFORE_RUN, TurnHook.AFTER_RUN, TurnHook.ON_TIMEOUT],  # noqa: A002
+    type: Literal[TurnHook.BEFORE_RUN, TurnHook.AFTER_RUN, TurnHook.ON_TIMEOUT],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> "_On[Turn[Any]]": ...
 @overload
 def hook(
-    type: Literal[TurnHook.ON_ERROR],  # noqa: A002
+    type: Literal[TurnHook.ON_ERROR],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> "_On[Turn[Any], BaseException]": ...
 @overload
 def hook(
-    type: Literal[TurnHook.ON_VALUE],  # noqa: A002
+    type: Literal[TurnHook.ON_VALUE],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> "_On[Turn[Any], Any]": ...
 @overload
 def hook(
-    type: Literal[AgentHook.BEFORE_TURN],  # noqa: A002
+    type: Literal[AgentHook.BEFORE_TURN],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> "_On[Agent]": ...
 @overload
 def hook(
-    type: Literal[  # noqa: A002
-        AgentHook.BEFORE_PUT, AgentHook.AFTER_PUT, AgentHook.ON_TURN_TIMEOUT, AgentHook.AFTER_TURN
-    ],
+    type: Literal[AgentHook.BEFORE_PUT, AgentHook.AFTER_PUT, AgentHook.ON_TURN_TIMEOUT, AgentHook.AFTER_TURN],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> "_On[Agent, Turn[Any]]": ...
 @overload
 def hook(
-    type: Literal[AgentHook.ON_TURN_VALUE],  # noqa: A002
+    type: Literal[AgentHook.ON_TURN_VALUE],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> "_On[Agent, Turn[Any], Any]": ...
 @overload
 def hook(
-    type: Literal[AgentHook.ON_TURN_ERROR],  # noqa: A002
+    type: Literal[AgentHook.ON_TURN_ERROR],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> "_On[Agent, Turn[Any], BaseException]": ...
 @overload
 def hook(
-    type: Literal[ToolHook.ON_YIELD, ToolHook.AFTER_INVOKE],  # noqa: A002
+    type: Literal[ToolHook.ON_YIELD, ToolHook.AFTER_INVOKE],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> _On[Any]: ...
 @overload
 def hook(
-    type: Literal[MemoryHook.BEFORE_APPEND, MemoryHook.AFTER_APPEND],  # noqa: A002
+    type: Literal[MemoryHook.BEFORE_APPEND, MemoryHook.AFTER_APPEND],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> _On[list[Any]]: ...
 @overload
 def hook(
-    type: Literal[ToolHook.BEFORE_INVOKE] | Sequence[HookType],  # noqa: A002
+    type: Literal[ToolHook.BEFORE_INVOKE] | Sequence[HookType],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> _On[...]: ...
 def hook(
-    type: HookType | Sequence[HookType],  # noqa: A002 (the published name)
+    type: HookType | Sequence[HookType],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
@@ -235,10 +233,12 @@ def hook(
     Args:
         type: the event it is for, or a list of events; a hook for several must accept the arguments of each
         lock: run one invocation at a time, also between event loops
-        fixed_kwargs: keyword arguments of every invocation; the call's own override them, functions are called each time
+        fixed_kwargs: keyword arguments of every invocation; the call's own override them, functions are called each
+            time
 
     Raises:
-        TypeError: if `type` is no hook type, or the function is not a coroutine function or cannot take a fixed argument
+        TypeError: if `type` is no hook type, or the function is not a coroutine function or cannot take a fixed
+            argument
         ValueError: if `type` is empty, or another hook has the name
 
     """
@@ -256,17 +256,19 @@ def hook(
     return decorate
 
 
-def _checked_type(given: HookType | Sequence[HookType]) -> HookType | tuple[HookType, ...]:
+def _checked_type(given: object) -> HookType | tuple[HookType, ...]:
     if isinstance(given, _TYPES):
         return given
     if isinstance(given, str) or not isinstance(given, Sequence):
         msg = f"type must be a hook type such as TurnHook.BEFORE_RUN, or a list of them, not {given!r}"
         raise TypeError(msg)
-    for one in given:
+    types = cast("Sequence[object]", given)
+    for one in types:
         if not isinstance(one, _TYPES):
             msg = f"type must hold hook types such as TurnHook.BEFORE_RUN, not {one!r}"
             raise TypeError(msg)
-    if not given:
+    if not types:
         msg = "type requires at least one hook type, but the list is empty"
         raise ValueError(msg)
-    return given[0] if len(given) == 1 else tuple(given)
+    checked = cast("tuple[HookType, ...]", tuple(types))
+    return checked[0] if len(checked) == 1 else checked

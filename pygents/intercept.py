@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from pygents.hooks import Hook, HookType
@@ -13,7 +13,7 @@ __all__ = ["check_hooks", "consumer_is_cancelled", "run_failure_hooks", "run_hoo
 logger = logging.getLogger("pygents")
 
 
-async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any, **kwargs: Any) -> None:
     """Run every hook of the list that is for `hook_type`, in list order; the first exception ends it.
 
     Raises:
@@ -30,7 +30,7 @@ async def run_failure_hooks(
     hooks: "Sequence[Hook]",
     hook_type: "HookType",
     failure: BaseException,
-    *args: Any,  # noqa: ANN401
+    *args: Any,
 ) -> None:
     """Run hooks while `failure` is being handled: it stays the outcome, whatever they raise.
 
@@ -55,7 +55,7 @@ def consumer_is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def check_hooks(hooks: "Iterable[Hook] | None") -> "list[Hook]":
+def check_hooks(hooks: object) -> "list[Hook]":
     """Return a new list of the hooks.
 
     Raises:
@@ -67,14 +67,14 @@ def check_hooks(hooks: "Iterable[Hook] | None") -> "list[Hook]":
     if isinstance(hooks, (str, bytes)) or not isinstance(hooks, Iterable):
         msg = f"hooks must be a list of hooks, not {hooks!r}"
         raise TypeError(msg)
-    checked = list(hooks)
+    checked = list(cast("Iterable[Hook]", hooks))
     for hook in checked:
         _type_of(hook)
     return checked
 
 
 def _type_of(hook: "Hook") -> "HookType | tuple[HookType, ...]":
-    own = getattr(hook, "type", None)
+    own: HookType | tuple[HookType, ...] | None = getattr(hook, "type", None)
     if own is None or not callable(hook):
         msg = f"{hook!r} is not a hook: decorate an async function with @hook(type)"
         raise TypeError(msg)

@@ -5,8 +5,11 @@ It knows nothing of turns, hooks or agents. Two ways, for two kinds of tools:
 * ``run_in_time`` gives a coroutine a task of its own, started eagerly: if it finishes without suspending it pays for no
   timer and no loop iteration, and cancelling it never touches the consumer.
 * ``TimedSteps`` drives an async generator in the task that asks for its values. A task per value would break
-  ``asyncio.timeout``, ``TaskGroup`` and ``ContextVar.reset`` across yields. It cancels the way ``asyncio.timeout`` does:
-  ``cancel()`` on the consumer's task at the deadline, ``uncancel()`` when the generator has ended.
+  ``asyncio.timeout``, ``TaskGroup`` and ``ContextVar.reset`` across yields. It cancels the way ``asyncio.timeout``
+  does: ``cancel()`` on the consumer's task at the deadline, ``uncancel()`` when the generator has ended.
+
+A timer gets an empty context: a cancelled one stays in its loop's heap until it is due, and with the context of whoever
+set it, it would keep the turn and the agent alive.
 
 Everything here runs on the one event loop of the consumer; there is no other thread to guard against.
 """
@@ -16,6 +19,7 @@ import inspect
 import logging
 from asyncio import CancelledError, Task
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+from contextvars import Context
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -52,7 +56,7 @@ class _Patience:
     def start(self) -> None:
         if self._timer is None:
             self._since = self._loop.time()
-            self._timer = self._loop.call_later(_PATIENCE, self._warn)
+            self._timer = self._loop.call_later(_PATIENCE, self._warn, context=Context())
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -61,11 +65,11 @@ class _Patience:
     def _warn(self) -> None:
         waited = self._loop.time() - self._since
         logger.warning("%r was told to end %.0f s ago and has not ended; waiting for it", self._label, waited)
-        self._timer = self._loop.call_later(_PATIENCE, self._warn)
+        self._timer = self._loop.call_later(_PATIENCE, self._warn, context=Context())
 
 
 type Outcome[T] = tuple[T | None, BaseException | None]
-"""What code ended in, handed over rather than raised: asyncio re-raises a SystemExit out of a task, and out of its loop."""
+"""What code ended in, handed over rather than raised: asyncio re-raises a SystemExit out of a task, and of its loop."""
 
 
 async def run_in_time[T](work: Coroutine[Any, Any, Outcome[T]], timeout: float | None, label: object) -> T:
@@ -111,7 +115,7 @@ class _TaskWatch[T]:
         self._expired = False
 
     async def wait(self, deadline: float | None) -> None:
-        timer = None if deadline is None else self._loop.call_at(deadline, self._expire)
+        timer = None if deadline is None else self._loop.call_at(deadline, self._expire, context=Context())
         try:
             cancelled = await self._until_done()
         finally:
@@ -204,7 +208,7 @@ class TimedSteps:
 
     async def close(self, generator: AsyncGenerator[Any]) -> None:
         """Close a generator and wait until it has ended; what it raises is logged."""
-        if generator.ag_running:  # the loop is ending and closes it already
+        if getattr(generator, "ag_running", False):  # the loop is ending and closes it already
             return
         self._left = None
         self._patience.start()
@@ -217,9 +221,15 @@ class TimedSteps:
 
     def _suspended(self, steps: _Steppable, waits_for: object, started: float) -> Generator[Any, None, Any]:
         task = asyncio.current_task()
-        assert task is not None, "asynchronous tools need a task to run in"
+        if task is None:
+            msg = f"{self._label!r} needs an asyncio task to run in: use asyncio.run() or create_task()"
+            raise RuntimeError(msg)
         requests = task.cancelling()
-        timer = None if self._left is None else self._loop.call_at(started + self._left, self._expire, task)
+        timer = (
+            None
+            if self._left is None
+            else self._loop.call_at(started + self._left, self._expire, task, context=Context())
+        )
         outcome: Outcome[Any] = None, None
         try:
             outcome = (yield from self._drive(steps, waits_for)), None

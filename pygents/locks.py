@@ -1,11 +1,11 @@
 """An ``asyncio.Lock`` that holds between event loops and threads.
 
-asyncio's own lock belongs to the first loop that waits for it and is safe on one thread only. A tool's lock is shared by
-agents on any loop. This is still an ``asyncio.Lock`` to whoever looks, with the same methods.
+asyncio's own lock belongs to the first loop that waits for it and is safe on one thread only. A tool's lock is shared
+by agents on any loop. This is still an ``asyncio.Lock`` to whoever looks, with the same methods.
 
-Invariants, kept by ``_mutex``: the lock is handed over, never thrown open, while somebody waits, so it is fair (first come,
-first served) and nobody slips in. A waiter that was handed the lock and cannot take it (cancelled, its loop gone) hands it
-on. The mutex is held for a few steps only, never over an ``await``.
+Invariants, kept by ``_mutex``: the lock is handed over, never thrown open, while somebody waits, so it is fair (first
+come, first served) and nobody slips in. A waiter that was handed the lock and cannot take it (cancelled, its loop gone)
+hands it on. The mutex is held for a few steps only, never over an ``await``.
 """
 
 import asyncio

@@ -35,7 +35,8 @@ class Memory:
     """Hooks for its events; append to it."""
 
     def __init__(self, limit: int, hooks: "Iterable[Hook] | None" = None) -> None:
-        self._items: deque[Any] = deque(maxlen=_checked_limit(limit))
+        self._limit = _checked_limit(limit)
+        self._items: deque[Any] = deque(maxlen=limit)
         self.hooks = check_hooks(hooks)
 
     def __repr__(self) -> str:
@@ -56,16 +57,14 @@ class Memory:
     @property
     def limit(self) -> int:
         """How many items it holds at the most."""
-        limit = self._items.maxlen
-        assert limit is not None
-        return limit
+        return self._limit
 
     @property
     def items(self) -> list[Any]:
         """A copy of the items, oldest first."""
         return list(self._items)
 
-    async def append(self, *items: Any) -> None:  # noqa: ANN401 (a memory holds anything)
+    async def append(self, *items: Any) -> None:
         """Add items; the oldest go when it is full.
 
         Hooks for BEFORE_APPEND and AFTER_APPEND get a copy of the items as they are then. If a hook for BEFORE_APPEND

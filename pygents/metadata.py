@@ -10,8 +10,8 @@ __all__ = ["Moment", "RunMetadata"]
 class Moment:
     """An attribute that is a local time, or None.
 
-    The framework notes seconds since the epoch in the owner's ``__dict__``, which costs a quarter of making a ``datetime``
-    of them; that is done when somebody looks.
+    The framework notes seconds since the epoch in the owner's ``__dict__``, which costs a quarter of making a
+    ``datetime`` of them; that is done when somebody looks.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -21,11 +21,13 @@ class Moment:
     def __get__(self, owner: None, kind: type) -> Self: ...
     @overload
     def __get__(self, owner: object, kind: type) -> datetime | None: ...
-    def __get__(self, owner: Any, kind: type) -> datetime | None | Self:
+    def __get__(self, owner: Any, kind: type) -> datetime | Self | None:
         if owner is None:
             return self
         moment: datetime | float | None = owner.__dict__.get(self._name)
-        return datetime.fromtimestamp(moment) if isinstance(moment, float) else moment  # noqa: DTZ006 (local time)
+        if moment is None or isinstance(moment, datetime):
+            return moment
+        return datetime.fromtimestamp(moment)  # noqa: DTZ006 (local time)
 
     def __set__(self, owner: Any, moment: datetime | None) -> None:
         owner.__dict__[self._name] = moment

@@ -2,7 +2,7 @@
 
 from asyncio import CancelledError
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from pygents.errors import TurnCancelledError, TurnTimeoutError
 from pygents.hooks import TurnHook
@@ -42,9 +42,8 @@ async def fail(turn: "Turn[Any]", error: BaseException) -> NoReturn:
 
 async def _record(turn: "Turn[Any]", error: BaseException) -> BaseException:
     if isinstance(error, ExpiredError):
-        assert turn.timeout is not None
         turn.stop_reason = StopReason.TIMEOUT
-        failure: BaseException = TurnTimeoutError(turn.timeout)
+        failure: BaseException = TurnTimeoutError(cast("float", turn.timeout))
         failure.__suppress_context__ = True
         await run_failure_hooks(turn.hooks, TurnHook.ON_TIMEOUT, failure, turn)
         return failure

@@ -165,7 +165,9 @@ class HookRegistry:
             raise ValueError(msg)
         cls._table.add(name, hook)
         if hook_type is not None:
-            hook.type = hook.hook_type = hook_type
+            hook.type = hook_type
+            if getattr(hook, "hook_type", None) != hook_type:  # a plain function, whose two names are two attributes
+                setattr(hook, "hook_type", hook_type)  # noqa: B010 (read-only to type checkers)
 
     @classmethod
     def get(cls, name: str) -> "Hook":

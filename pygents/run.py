@@ -3,8 +3,8 @@
 ``break`` in an ``async for`` closes nothing: the iterator is merely dropped. ``Run.__del__`` notices and has the drain
 closed, on the consumer's loop or by the next run, whichever comes first.
 
-Invariant: ``_closing`` is taken by whoever closes a dropped drain; everybody else waits for ``_over``. Both are safe on any
-thread, since the garbage collector may call ``__del__`` anywhere.
+Invariant: ``_closing`` is taken by whoever closes a dropped drain; everybody else waits for ``_over``. Both are safe on
+any thread, since the garbage collector may call ``__del__`` anywhere.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import logging
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pygents.actors.reply import Reply
 
@@ -65,9 +65,8 @@ class Drain:
     def drop(self, generator: AsyncGenerator[Any]) -> None:
         """Have a generator closed that its consumer has dropped; from any thread."""
         self._dropped = generator
-        assert self._loop is not None
         try:
-            self._loop.call_soon_threadsafe(self._close_soon)
+            cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(self._close_soon)
         except RuntimeError:  # the loop is closed: the next run closes the generator
             logger.debug("A run was dropped after its event loop was closed")
 

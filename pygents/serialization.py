@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pygents.registry import HookRegistry
 
@@ -30,10 +30,10 @@ class Fields:
         if not isinstance(data, Mapping):
             msg = f"{owner}.from_dict needs a dict as {owner}.to_dict made it, not {data!r}"
             raise TypeError(msg)
-        self._data: Mapping[str, Any] = data
+        self._data = cast("Mapping[str, Any]", data)
         self._owner = owner
 
-    def read(self, name: str, kind: type | tuple[type, ...], default: Any = _REQUIRED) -> Any:  # noqa: ANN401 (checked here)
+    def read(self, name: str, kind: type | tuple[type, ...], default: Any = _REQUIRED) -> Any:
         """Return a field.
 
         Raises:
@@ -61,9 +61,7 @@ class Fields:
 
         """
         value = self.read(name, (list, tuple))
-        if not all(isinstance(one, str) for one in value):
-            raise TypeError(self.error(name, f"must be a list of names, not {value!r}"))
-        return list(value)
+        return _names(value, self.error(name, f"must be a list of names, not {value!r}"))
 
     def error(self, name: str, problem: str) -> str:
         """Return a message about a field."""
@@ -92,11 +90,10 @@ def hooks_from_dict(fields: Fields) -> "list[Hook]":
 
     """
     order: TopologicalSorter[tuple[str, int]] = TopologicalSorter()
-    for names in (fields.read("hooks", (dict, type(None)), None) or {}).values():
+    stored: dict[str, Any] = fields.read("hooks", (dict, type(None)), None) or {}
+    for names in stored.values():
         previous: list[tuple[str, int]] = []
-        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-            raise TypeError(fields.error("hooks", f"must hold lists of hook names, not {names!r}"))
-        for name in names:
+        for name in _names(names, fields.error("hooks", f"must hold lists of hook names, not {names!r}")):
             entry = (name, sum(1 for seen, _ in previous if seen == name))
             order.add(entry, *previous[-1:])
             previous.append(entry)
@@ -104,3 +101,10 @@ def hooks_from_dict(fields: Fields) -> "list[Hook]":
         return [HookRegistry.get(name) for name, _ in order.static_order()]
     except CycleError as error:
         raise ValueError(fields.error("hooks", f"has orders that contradict each other: {error.args[1]!r}")) from None
+
+
+def _names(value: object, problem: str) -> list[str]:
+    names = list(cast("Iterable[object]", value)) if isinstance(value, (list, tuple)) else None
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise TypeError(problem)
+    return cast("list[str]", names)

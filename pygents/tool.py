@@ -10,7 +10,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from time import time
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 
 from pygents.arguments import check_fixed, merge_fixed
 from pygents.hooks import ToolHook
@@ -38,7 +38,7 @@ class Tool(Protocol):
     lock: asyncio.Lock | None
     hooks: "list[Hook]"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (each tool has its own signature)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the tool: a coroutine, or an async generator."""
         ...
 
@@ -51,7 +51,7 @@ class _ToolFunction[**P, R]:
     def __init__(
         self, fn: Callable[P, R], lock: asyncio.Lock | None, hooks: "list[Hook]", fixed: dict[str, Any]
     ) -> None:
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(cast("Callable[..., Any]", self), fn)
         self.fn = fn
         self.metadata = ToolMetadata(fn.__name__, fn.__doc__)
         self.lock = lock
@@ -151,13 +151,13 @@ def tool[**P, R](func: Callable[P, AsyncGenerator[R]], /) -> _GeneratorTool[P, R
 @overload
 def tool[**P, R](func: Callable[P, AsyncIterator[R]], /) -> _GeneratorTool[P, R]: ...
 @overload
-def tool(*, lock: bool = False, hooks: "Iterable[Hook] | None" = None, **fixed_kwargs: object) -> _Decorator: ...
+def tool(*, lock: bool = False, hooks: "Iterable[Hook] | None" = None, **fixed_kwargs: Any) -> _Decorator: ...
 def tool(
     func: Callable[..., Any] | None = None,
     *,
     lock: bool = False,
     hooks: "Iterable[Hook] | None" = None,
-    **fixed_kwargs: object,
+    **fixed_kwargs: Any,
 ) -> Any:
     """Make an async function a tool, and register it under its name.
 
@@ -165,7 +165,8 @@ def tool(
         func: the coroutine function or async generator function, if the decorator is used without parentheses
         lock: run one invocation at a time, also between event loops and threads
         hooks: hooks for the tool's own events
-        fixed_kwargs: keyword arguments of every invocation; the call's own override them, functions are called each time
+        fixed_kwargs: keyword arguments of every invocation; the call's own override them, functions are called each
+            time
 
     Raises:
         TypeError: if the function is not async or cannot take a fixed argument, or something in `hooks` is no hook

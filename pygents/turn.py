@@ -2,9 +2,9 @@
 
 Plain Python: a turn runs in the task that asks it to, with no actor, thread or system.
 
-Invariant: a turn runs at most once at a time. ``_run`` in its ``__dict__`` marks the run; it is set with ``setdefault``, a
-single step on every build of CPython, so two threads cannot both begin. Writes of the framework go to ``__dict__``, past
-the guard that refuses the user's writes while it runs.
+Invariant: a turn runs at most once at a time. ``_run`` in its ``__dict__`` marks the run; it is set with
+``setdefault``, a single step on every build of CPython, so two threads cannot both begin. Writes of the framework go to
+``__dict__``, past the guard that refuses the user's writes while it runs.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,8 +17,8 @@ from pygents.context import current_agent, running
 from pygents.errors import SafeExecutionError, WrongRunMethodError
 from pygents.hooks import TurnHook
 from pygents.intercept import check_hooks, run_hooks
-from pygents.metadata import Moment
 from pygents.invocation import TimedSteps, is_streaming, run_in_time
+from pygents.metadata import Moment
 from pygents.outcome import StopReason, fail
 from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_metadata, checked_timeout, checked_tool
 from pygents.turn_storage import load_turn, store_turn
@@ -80,7 +80,7 @@ class Turn[T]:
         tool: "str | Callable[..., Any]",
         args: Iterable[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        timeout: float | None = 60,  # noqa: ASYNC109 (a property of the turn)
+        timeout: float | None = 60,
         metadata: dict[str, Any] | None = None,
         hooks: "Iterable[Hook] | None" = None,
     ) -> None:
@@ -153,7 +153,7 @@ class Turn[T]:
             state["end_time"] = time()
             del state["_run"]
 
-    async def yielding(self) -> "AsyncGenerator[T]":
+    async def yielding(self) -> "AsyncGenerator[T]":  # noqa: C901 (only a generator itself can yield)
         """Run the turn and stream the values of its tool, an async generator function.
 
         Each value reaches the consumer before the tool is resumed. Leaving early ends the tool.
@@ -195,7 +195,7 @@ class Turn[T]:
                 await steps.close(values)
             state["stop_reason"] = StopReason.CANCELLED
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (raised again)
             token = token or self._enter()
             if values is not None:
                 await steps.close(values)

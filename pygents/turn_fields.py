@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pygents.errors import UnregisteredToolError
 from pygents.intercept import check_hooks
@@ -22,10 +22,10 @@ def checked_tool(tool: object) -> "Tool":
     if not callable(tool) or not isinstance(name, str):
         msg = f"tool must be a registered tool's name or a function decorated with @tool(), not {tool!r}"
         raise TypeError(msg)
-    registered = ToolRegistry.get(name)
-    if registered is not tool and registered.fn is not tool:
+    registered: Any = ToolRegistry.get(name)
+    if tool is not registered and tool is not registered.fn:
         raise UnregisteredToolError(name)
-    return registered
+    return cast("Tool", registered)
 
 
 def checked_args(args: object) -> list[Any]:
@@ -33,7 +33,7 @@ def checked_args(args: object) -> list[Any]:
     if isinstance(args, (str, bytes, Mapping)) or not isinstance(args, Iterable):
         msg = f"args must be a list of positional arguments, not {args!r}"
         raise TypeError(msg)
-    return list(args)
+    return [*args]  # pyright: ignore[reportUnknownVariableType] (of whatever the caller gave)
 
 
 def checked_kwargs(kwargs: object) -> dict[str, Any]:
@@ -41,11 +41,12 @@ def checked_kwargs(kwargs: object) -> dict[str, Any]:
     if not isinstance(kwargs, Mapping):
         msg = f"kwargs must be a dict of keyword arguments, not {kwargs!r}"
         raise TypeError(msg)
-    for name in kwargs:
+    given = dict(kwargs)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] (checked here)
+    for name in given:  # pyright: ignore[reportUnknownVariableType]
         if not isinstance(name, str):
             msg = f"kwargs must have names as keys, not {name!r}"
             raise TypeError(msg)
-    return dict(kwargs)
+    return given  # pyright: ignore[reportUnknownVariableType]
 
 
 def checked_metadata(metadata: object) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def checked_metadata(metadata: object) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         msg = f"metadata must be a dict, not {metadata!r}"
         raise TypeError(msg)
-    return metadata
+    return cast("dict[str, Any]", metadata)
 
 
 def checked_timeout(timeout: object) -> float | None:

@@ -1,9 +1,9 @@
 """Turns as plain data and back.
 
 A turn inside the arguments or the output of a turn is stored as ``{"__turn__": {...}}``; one that is an ancestor of the
-place where it stands (a tool may return the turn it runs in) as ``{"__turn__": n}``, n levels up. Lists, tuples and dicts
-are looked into, everything else is taken as it is. A dict of the user's that has such a key itself is stored as a list of
-its items under ``__dict__``.
+place where it stands (a tool may return the turn it runs in) as ``{"__turn__": n}``, n levels up. Lists, tuples and
+dicts are looked into, everything else is taken as it is. A dict of the user's that has such a key itself is stored as a
+list of its items under ``__dict__``.
 """
 
 import inspect
@@ -25,7 +25,7 @@ _TURN = "__turn__"
 _DICT = "__dict__"
 
 
-type _Turns = "tuple[Turn[Any], ...]"
+type _Turns = tuple["Turn[Any]", ...]
 
 
 def store_turn(turn: "Turn[Any]", kind: "type[Turn[Any]]", outer: _Turns = ()) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def load_turn[C: "Turn[Any]"](data: object, cls: type[C], outer: _Turns = ()) ->
         timeout=_timeout(fields),
         hooks=hooks_from_dict(fields),
     )
-    around = (*outer, turn)
+    around: _Turns = (*outer, turn)
     turn.args = _decode(fields.read("args", (list, tuple), []), around)
     turn.kwargs = _decode_items(fields.read("kwargs", dict, {}), around)
     turn.metadata = _decode_items(fields.read("metadata", dict, {}), around)
@@ -94,14 +94,14 @@ def _evaluated(turn: "Turn[Any]") -> tuple[list[Any], dict[str, Any]]:
     return args, {name: _evaluate(value, f"kwargs[{name!r}]", turn) for name, value in turn.kwargs.items()}
 
 
-def _evaluate(value: Any, place: str, turn: "Turn[Any]") -> object:  # noqa: ANN401 (whatever the user passes)
+def _evaluate(value: Any, place: str, turn: "Turn[Any]") -> object:
     if not is_dynamic(value):
         return value
     result = None if inspect.iscoroutinefunction(value) else value()
     if inspect.isawaitable(result) or inspect.iscoroutinefunction(value):
         if inspect.iscoroutine(result):
             result.close()
-        msg = f"{place} of {turn!r} is an async dynamic argument: only the running turn can await it, so it cannot be stored"
+        msg = f"{place} of {turn!r} is an async dynamic argument: only a run can await it, so it cannot be stored"
         raise TypeError(msg)
     return result
 
@@ -109,7 +109,7 @@ def _evaluate(value: Any, place: str, turn: "Turn[Any]") -> object:  # noqa: ANN
 def _encode(value: object, kind: "type[Turn[Any]]", outer: _Turns) -> object:
     if isinstance(value, kind):
         levels = next((n for n, ancestor in enumerate(reversed(outer), start=1) if ancestor is value), None)
-        return {_TURN: store_turn(value, kind, outer) if levels is None else levels}
+        return {_TURN: store_turn(value, kind, outer) if levels is None else levels}  # pyright: ignore[reportUnknownArgumentType]
     if type(value) is list or type(value) is tuple:
         items = cast("list[object] | tuple[object, ...]", value)
         return type(items)([_encode(item, kind, outer) for item in items])
@@ -123,17 +123,19 @@ def _encode_items(items: Mapping[Any, object], kind: "type[Turn[Any]]", outer: _
     return {_DICT: [[key, item] for key, item in stored.items()]} if {_TURN, _DICT} & stored.keys() else stored
 
 
-def _decode(value: Any, outer: _Turns) -> Any:  # noqa: ANN401 (stored data)
+def _decode(value: object, outer: _Turns) -> Any:
     if type(value) is list or type(value) is tuple:
-        return type(value)([_decode(item, outer) for item in value])
+        items = cast("list[object] | tuple[object, ...]", value)
+        return type(items)([_decode(item, outer) for item in items])
     if type(value) is not dict:
         return value
-    if value.keys() == {_TURN}:
-        nested = value[_TURN]
+    stored = cast("dict[Any, object]", value)
+    if stored.keys() == {_TURN}:
+        nested = stored[_TURN]
         if isinstance(nested, int) and 0 < nested <= len(outer):
             return outer[-nested]
         return load_turn(nested, type(outer[0]), outer)
-    return _decode_items(value, outer)
+    return _decode_items(stored, outer)
 
 
 def _decode_items(stored: dict[Any, Any], outer: _Turns) -> dict[Any, Any]:

@@ -4,18 +4,18 @@ It knows nothing of tools, turns or agents. It uses pykka's three extension poin
 
 How it runs: an idle actor is memory only. A message that arrives at an idle mailbox claims it and schedules an
 *activation* on the actor's loop; the activation is one task that handles messages one at a time, up to the dispatcher's
-``throughput``, and then lets the loop's other actors go first. The task is started eagerly, so handlers that never suspend
-cost no further loop iteration.
+``throughput``, and then lets the loop's other actors go first. The task is started eagerly, so handlers that never
+suspend cost no further loop iteration.
 
 Invariants:
 
-* Handlers and the ``on_*`` methods run on the actor's loop, by the holder of the mailbox's claim; so never two at once, and
-  ``_started`` and ``_activation`` need no lock.
+* Handlers and the ``on_*`` methods run on the actor's loop, by the holder of the mailbox's claim; so never two at once,
+  and ``_started`` and ``_activation`` need no lock.
 * Everything that ends an actor closes the mailbox first and answers or logs what was in it last. ``close`` hands each
   envelope to exactly one caller, so it does not matter who ends the actor, or whether two do at once.
-* No ``BaseException`` leaves an activation: asyncio would re-raise it out of the loop, pykka would stop every actor. Two
-  come from outside and are no message's outcome: the cancellation of the activation's task (its loop is ending) and the
-  ``GeneratorExit`` of a coroutine that is thrown away (its loop has gone). Both end the actor.
+* No ``BaseException`` leaves an activation: asyncio would re-raise it out of the loop, pykka would stop every actor.
+  Two come from outside and are no message's outcome: the cancellation of the activation's task (its loop is ending) and
+  the ``GeneratorExit`` of a coroutine that is thrown away (its loop has gone). Both end the actor.
 """
 
 # pyright: reportPrivateUsage=false
@@ -49,18 +49,19 @@ adapt_registry()
 class AsyncActor(Actor):
     """An actor on an event loop; see `pykka.Actor` for the life of an actor and its methods.
 
-    ``on_start``, ``on_stop``, ``on_failure``, ``on_receive`` and methods that are called through a proxy may be plain or
-    ``async def``; an answer that is a coroutine is awaited.
+    ``on_start``, ``on_stop``, ``on_failure``, ``on_receive`` and methods that are called through a proxy may be plain
+    or ``async def``; an answer that is a coroutine is awaited.
     """
 
     dispatcher: ClassVar[type[Dispatcher]] = LoopDispatcher
     """Where the messages of this class's actors are handled."""
 
-    actor_inbox: Mailbox[Envelope[Any]]
+    # pykka's attributes, narrower: ours are what pykka's factory methods make here.
+    actor_inbox: Mailbox[Envelope[Any]]  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (pykka's signature)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._actor_ref: ActorRef[Any] = ActorRef(self)
+        self._actor_ref: ActorRef[Any] = ActorRef(self)  # pyright: ignore[reportIncompatibleVariableOverride]
         self._dispatcher: Dispatcher
         self._context: Context
         self._activation: Task[None] | None = None
@@ -68,7 +69,7 @@ class AsyncActor(Actor):
         self._ending = False
 
     @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:  # noqa: ANN401 (pykka's signature)
+    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Start an actor on the running loop, or where its class's `dispatcher` says; pykka's ``Actor.start``.
 
         Raises:
@@ -78,7 +79,7 @@ class AsyncActor(Actor):
         return cast("ActorRef[Self]", super().start(*args, **kwargs))
 
     @property
-    def actor_ref(self) -> ActorRef[Self]:
+    def actor_ref(self) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The actor's ref."""
         return self._actor_ref
 
@@ -100,7 +101,7 @@ class AsyncActor(Actor):
         except BaseException:
             self._leave_pykka()
             raise
-        self._dispatcher = self._actor_ref._dispatcher = dispatcher  # noqa: SLF001 (of the pair of actor and ref)
+        self._dispatcher = self._actor_ref._dispatcher = dispatcher
         self._context = copy_context()
         self._context.run(running.set, self._actor_ref)
         self._started = not dispatcher.wakes_for_messages or type(self).on_start is Actor.on_start
@@ -206,7 +207,7 @@ class AsyncActor(Actor):
                 await result
         except GeneratorExit:
             raise
-        except BaseException as error:  # noqa: BLE001 (returned, and logged)
+        except BaseException as error:
             self._note_cancellation()
             logger.error("Exception in %s of %s:", getattr(hook, "__name__", hook), self, exc_info=error)  # noqa: TRY400
             return error

@@ -4,9 +4,9 @@ A dispatcher runs *activations* on an event loop and tells its actors when that 
 function that ends it (``Member``). Never one loop per actor, unless that is asked for with ``ThreadDispatcher``.
 
 How a loop's end is noticed: ``asyncio.run`` and ``asyncio.Runner`` close the asynchronous generators that were begun on
-their loop, when the main task and all others are over and the loop still runs. Each loop with actors therefore holds one
-such generator whose ``finally`` ends the actors, youngest first, as Erlang's supervisors stop their children. A loop that
-is closed without that courtesy is noticed at the next message: scheduling on it fails.
+their loop, when the main task and all others are over and the loop still runs. Each loop with actors therefore holds
+one such generator whose ``finally`` ends the actors, youngest first, as Erlang's supervisors stop their children. A
+loop that is closed without that courtesy is noticed at the next message: scheduling on it fails.
 
 Invariants: ``_loops_lock`` guards the table of loops and the background thread. A dispatcher's members are added on the
 thread that starts them and dropped on the loop; the dict operations are single steps under ``_members_lock``.
@@ -17,6 +17,7 @@ import atexit
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from typing import ClassVar, Protocol
 
 __all__ = ["CallerDispatcher", "Dispatcher", "LoopDispatcher", "LoopEndedError", "Member", "ThreadDispatcher"]
@@ -107,7 +108,7 @@ class LoopDispatcher:
         if loop is None:
             return LoopDispatcher._of(_background_loop())
         dispatcher = LoopDispatcher._of(loop)
-        dispatcher._watch_for_the_end()
+        dispatcher.watch_for_the_end()
         return dispatcher
 
     @staticmethod
@@ -119,17 +120,20 @@ class LoopDispatcher:
                 _dispatchers[loop] = LoopDispatcher(loop)
             return _dispatchers[loop]
 
-    def _watch_for_the_end(self) -> None:
+    def watch_for_the_end(self) -> None:
+        """Notice the end of the loop; called on the loop.
+
+        Raises:
+            LoopEndedError: if it is closing down
+
+        """
         if self._ended:
             msg = "this event loop is closing down: start actors before it does"
             raise LoopEndedError(msg)
         if self._sentinel is None:
             self._sentinel = self._until_the_end()
-            first = self._sentinel.__anext__()
-            try:
-                first.send(None)  # registers it with the loop; it runs to its yield without suspending
-            except StopIteration:
-                pass
+            with suppress(StopIteration):  # it runs to its yield without suspending, which registers it with the loop
+                self._sentinel.__anext__().send(None)
 
     async def _until_the_end(self) -> AsyncGenerator[None]:
         try:
@@ -199,8 +203,6 @@ class CallerDispatcher:
     throughput: ClassVar[int] = 1
     wakes_for_messages: ClassVar[bool] = False
 
-    ended: ClassVar[bool] = False
-
     __slots__ = ("loop",)
 
     def __init__(self) -> None:
@@ -214,6 +216,11 @@ class CallerDispatcher:
     def open(cls) -> "CallerDispatcher":
         """Return a dispatcher for one actor."""
         return CallerDispatcher()
+
+    @property
+    def ended(self) -> bool:
+        """False: whose loop it is changes with who drains."""
+        return False
 
     def add(self, member: Member) -> None:
         """Do nothing: no loop is the actor's own."""
@@ -242,10 +249,6 @@ class _LoopThread:
     async def _until_over(self) -> None:
         await self._over
 
-    def watch_for_the_end(self, dispatcher: LoopDispatcher) -> None:
-        """Have the actors on this loop ended before it closes."""
-        self.loop.call_soon_threadsafe(dispatcher._watch_for_the_end)  # noqa: SLF001 (same module)
-
     def end(self) -> None:
         """Let the loop close and the thread end, soon; from any thread."""
         self.loop.call_soon_threadsafe(self._finish)
@@ -272,7 +275,7 @@ def _background_loop() -> asyncio.AbstractEventLoop:
         if _background is None:
             _background = _LoopThread("pygents-background")
             _dispatchers[_background.loop] = LoopDispatcher(_background.loop)
-            _background.watch_for_the_end(_dispatchers[_background.loop])
+            _background.loop.call_soon_threadsafe(_dispatchers[_background.loop].watch_for_the_end)
             atexit.register(_end_background_loop, _background)
         return _background.loop
 

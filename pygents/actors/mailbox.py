@@ -4,15 +4,17 @@ It knows nothing of messages, actors or loops: items go in, come out in order, a
 
 Invariants, all kept by the one lock:
 
-* Closed means closed. ``put`` either appends before ``close`` took what was there, or raises; nothing slips in behind it.
-* At most one holder has the *claim*, the right to take items: whoever got ``True`` from ``claim`` or was woken. It is given
-  back by ``release`` alone, and ``release`` keeps it with its holder while there is something to do. So a message that
-  arrives at an idle mailbox wakes exactly once, and one that arrives at a claimed mailbox is seen by the claim's holder.
+* Closed means closed. ``put`` either appends before ``close`` took what was there, or raises; nothing slips in behind
+  it.
+* At most one holder has the *claim*, the right to take items: whoever got ``True`` from ``claim`` or was woken. It is
+  given back by ``release`` alone, and ``release`` keeps it with its holder while there is something to do. So a message
+  that arrives at an idle mailbox wakes exactly once, and one that arrives at a claimed mailbox is seen by the claim's
+  holder.
 * An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
   queued to its first caller, who answers for it.
 
-``put`` and ``take`` are the path of every message: they call ``acquire`` and ``release``, a third of the cost of ``with``.
-``wake`` is called outside the lock, on the thread that put; it must not block. A lock and a deque rather than
+``put`` and ``take`` are the path of every message: they call ``acquire`` and ``release``, a third of the cost of
+``with``. ``wake`` is called outside the lock, on the thread that put; it must not block. A lock and a deque rather than
 ``queue.SimpleQueue``: closing, claiming and looking inside have to be one step with putting and taking.
 """
 

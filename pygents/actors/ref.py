@@ -1,7 +1,8 @@
 """ActorRef: pykka's reference to an actor, with the async verbs and an answer for actors whose event loop is gone.
 
-A ref may be used from any thread. It keeps no state of its own beyond what the actor's start writes once; the mailbox does
-the locking. An actor that is told, asked or stopped after its loop was closed is declared dead here, by whoever notices.
+A ref may be used from any thread. It keeps no state of its own beyond what the actor's start writes once; the mailbox
+does the locking. An actor that is told, asked or stopped after its loop was closed is declared dead here, by whoever
+notices.
 """
 
 # pyright: reportPrivateUsage=false
@@ -9,7 +10,7 @@ the locking. An actor that is told, asked or stopped after its loop was closed i
 import asyncio
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
-from pykka import Actor, ActorDeadError, Future
+from pykka import Actor, ActorDeadError
 from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
@@ -30,7 +31,7 @@ class _Stranded(Protocol):
 class ActorRef[A: Actor](PykkaRef[A]):
     """A reference to an actor: pykka's, plus ``tell_async``, ``ask_async`` and ``stop_async``."""
 
-    actor_inbox: "Mailbox[Envelope[Any]]"
+    actor_inbox: "Mailbox[Envelope[Any]]"  # pyright: ignore[reportIncompatibleVariableOverride] (narrower than pykka's)
 
     def __init__(self, actor: A) -> None:
         super().__init__(actor)
@@ -59,10 +60,12 @@ class ActorRef[A: Actor](PykkaRef[A]):
     @overload
     def ask(self, message: object, *, block: Literal[False], timeout: float | None = None) -> Reply[Any]: ...
     @overload
-    def ask(self, message: object, *, block: Literal[True] = True, timeout: float | None = None) -> Any: ...  # noqa: ANN401
+    def ask(self, message: object, *, block: Literal[True], timeout: float | None = None) -> Any: ...
     @overload
-    def ask(self, message: object, *, block: bool, timeout: float | None = None) -> Any: ...  # noqa: ANN401
-    def ask(self, message: object, *, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401
+    def ask(self, message: object, *, block: bool = True, timeout: float | None = None) -> Any | Reply[Any]: ...
+    def ask(  # pyright: ignore[reportIncompatibleMethodOverride] (a Reply is the Future of pykka's signature)
+        self, message: object, *, block: bool = True, timeout: float | None = None
+    ) -> Any | Reply[Any]:
         """Send a message and wait for the answer, blocking this thread.
 
         With ``block=False`` the answer comes as a `Reply`, which can be awaited on any loop or waited for later.
@@ -92,12 +95,12 @@ class ActorRef[A: Actor](PykkaRef[A]):
         return reply.get(timeout=timeout) if block else reply
 
     @overload
-    def stop(self, *, block: Literal[False], timeout: float | None = None) -> Future[bool]: ...
+    def stop(self, *, block: Literal[True], timeout: float | None = None) -> bool: ...
     @overload
-    def stop(self, *, block: Literal[True] = True, timeout: float | None = None) -> bool: ...
+    def stop(self, *, block: Literal[False], timeout: float | None = None) -> Reply[bool]: ...
     @overload
-    def stop(self, *, block: bool, timeout: float | None = None) -> bool | Future[bool]: ...
-    def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Future[bool]:
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Reply[bool]: ...
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Reply[bool]:
         """Ask the actor to stop when it has handled what is queued, and wait for that, blocking this thread.
 
         Args:
@@ -128,10 +131,10 @@ class ActorRef[A: Actor](PykkaRef[A]):
             ActorDeadError: if the actor takes no more messages
 
         """
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout):  # noqa: ASYNC100 (an unbounded mailbox never makes it wait)
             self.tell(message)
 
-    async def ask_async(self, message: object, *, timeout: float | None = None) -> Any:  # noqa: ANN401
+    async def ask_async(self, message: object, *, timeout: float | None = None) -> Any:
         """Send a message and await the answer. Cancelling cancels the wait, not the actor.
 
         Args:
@@ -166,7 +169,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
             self._check_loop()
         except ActorDeadError:
             if not reply.done:
-                reply.set(False)  # noqa: FBT003 (pykka's signature)
+                reply.set(False)
         return reply
 
     def _check_loop(self) -> None:
@@ -176,7 +179,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
     def _lost(self) -> ActorDeadError:
         actor = self._actor_weakref()
         if actor is not None:
-            cast("_Stranded", actor)._lose_loop()  # noqa: SLF001 (of the pair of actor and ref)
+            cast("_Stranded", actor)._lose_loop()
         return self._dead()
 
     def _dead(self) -> ActorDeadError:

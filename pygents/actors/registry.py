@@ -1,13 +1,13 @@
 """What pygents changes in pykka's process-wide ``ActorRegistry``: two things, for the actors of every kind.
 
-pykka keeps the refs in a list, so that stopping n actors takes n * n steps. ``RefSet`` takes the list's place: it keeps the
-order of registration and answers the same calls, and removing costs the same wherever the ref stands.
+pykka keeps the refs in a list, so that stopping n actors takes n * n steps. ``RefSet`` takes the list's place: it keeps
+the order of registration and answers the same calls, and removing costs the same wherever the ref stands.
 
-A blocking ``stop_all()`` on the thread of an event loop would wait for actors that only this thread can stop, after it has
-stopped some of the others. It is refused before it stops anything.
+A blocking ``stop_all()`` on the thread of an event loop would wait for actors that only this thread can stop, after it
+has stopped some of the others. It is refused before it stops anything.
 
-Everything here is pinned by a contract test against the supported versions of pykka. ``RefSet`` is used under pykka's own
-lock; reading takes a copy first, so that a ref that goes while somebody looks (a collected agent) disturbs nobody.
+Everything here is pinned by a contract test against the supported versions of pykka. ``RefSet`` is used under pykka's
+own lock; reading takes a copy first, so that a ref that goes while somebody looks (a collected agent) disturbs nobody.
 """
 
 # pyright: reportPrivateUsage=false
@@ -77,10 +77,11 @@ def _stop_all(*, block: bool = True, timeout: float | None = None) -> list[bool]
     """Stop all running actors, youngest first, as pykka's ``ActorRegistry.stop_all`` does.
 
     Raises:
-        WouldDeadlockError: if it would block the event loop that some of the actors need to stop; nothing is stopped then
+        WouldDeadlockError: if it would block the event loop that some of the actors need to stop; nothing is stopped
+            then
 
     """
-    loop = asyncio._get_running_loop()  # noqa: SLF001 (documented; None, not an error)
+    loop = asyncio._get_running_loop()
     if block and loop is not None:
         for ref in ActorRegistry.get_all():
             if _serving_loop(ref) is loop:
@@ -95,7 +96,7 @@ def _serving_loop(ref: AnyRef | Producer) -> asyncio.AbstractEventLoop | None:
 
 def adapt_registry() -> None:
     """Put the two changes in place; doing it again changes nothing."""
-    with ActorRegistry._actor_refs_lock:  # noqa: SLF001 (the extension point that pykka lacks; see above)
-        if not isinstance(ActorRegistry._actor_refs, RefSet):  # noqa: SLF001
-            setattr(ActorRegistry, "_actor_refs", RefSet(ActorRegistry._actor_refs))  # noqa: B010, SLF001
+    with ActorRegistry._actor_refs_lock:
+        if type(ActorRegistry._actor_refs) is list:
+            setattr(ActorRegistry, "_actor_refs", RefSet(ActorRegistry._actor_refs))  # noqa: B010
             setattr(ActorRegistry, "stop_all", staticmethod(_stop_all))  # noqa: B010 (not assignable to type checkers)

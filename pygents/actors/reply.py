@@ -1,11 +1,12 @@
 """Reply: a pykka future that asyncio can await, on any loop, and that never blocks one.
 
-pykka builds ``map``, ``filter``, ``join`` and ``reduce`` on a hook that blocks in ``get()``, and its ``await`` yields once
-and then calls ``get()``. Here a future made from others knows its sources, so that it can wait for them either way.
+pykka builds ``map``, ``filter``, ``join`` and ``reduce`` on a hook that blocks in ``get()``, and its ``await`` yields
+once and then calls ``get()``. Here a future made from others knows its sources, so that it can wait for them either
+way.
 
-Invariants: ``_lock`` guards the outcome and the list of wake-ups; the outcome is set once; each wake-up that was added is
-called once, after the outcome is there and outside the lock, on the thread that set it. A future that is derived from
-others has no outcome until somebody asks for it (pykka's lazy semantics); its function runs once, under ``_once``.
+Invariants: ``_lock`` guards the outcome and the list of wake-ups; the outcome is set once; each wake-up that was added
+is called once, after the outcome is there and outside the lock, on the thread that set it. A future that is derived
+from others has no outcome until somebody asks for it (pykka's lazy semantics); its function runs once, under ``_once``.
 """
 
 import asyncio
@@ -112,8 +113,9 @@ class Reply[T](Future[T]):
         """
         if timeout is None:
             return await self._get_async()
+        scope = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout) as scope:
+            async with scope:
                 return await self._get_async()
         except TimeoutError:
             if not scope.expired():
@@ -168,7 +170,7 @@ class Reply[T](Future[T]):
 
     def filter[J](self: "Future[Iterable[J]]", func: Callable[[J], bool]) -> "Reply[Iterable[J]]":
         """Return a reply with the items of this one's value that `func` is true for, as a list."""
-        return Reply._derived([self], lambda values: cast("Iterable[J]", list(filter(func, values[0]))))
+        return Reply._derived([self], lambda values: [item for item in values[0] if func(item)])
 
     def join(self: "Future[Any]", *futures: Future[Any]) -> "Reply[Iterable[Any]]":
         """Return a reply with a list of this one's value and those of `futures`, of any pykka kind."""
@@ -236,7 +238,7 @@ class Reply[T](Future[T]):
         loop = self._producer.serving_loop if self._producer is not None else None
         if loop is None or (timeout is not None and timeout <= 0):
             return
-        if loop is asyncio._get_running_loop():  # noqa: SLF001 (documented; None, not an error)
+        if loop is asyncio._get_running_loop():
             raise WouldDeadlockError(str(running.get()), str(self._producer))
 
     def _get_derived(self, timeout: float | None) -> T:
@@ -248,11 +250,10 @@ class Reply[T](Future[T]):
         return self._combine_once(values)
 
     def _combine_once(self, values: list[Any]) -> T:
-        assert self._once is not None
-        assert self._combine is not None
-        with self._once:
+        once, combine = cast("threading.RLock", self._once), cast("Callable[[list[Any]], T]", self._combine)
+        with once:
             if not self._done:
-                self._value = self._combine(values)  # an exception is not kept: the next get tries again, as in pykka
+                self._value = combine(values)  # an exception is not kept: the next get tries again, as in pykka
                 self._done = True
             return cast("T", self._value)
 
@@ -280,7 +281,7 @@ class Reply[T](Future[T]):
 
 
 def _resolve_from_anywhere(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
-    if loop is asyncio._get_running_loop():  # noqa: SLF001 (documented; None, not an error)
+    if loop is asyncio._get_running_loop():
         _resolve(waiter)
         return
     try:
@@ -302,8 +303,8 @@ async def _wait[S](future: Future[S]) -> S:
 async def _wait_on_thread[S](future: Future[S]) -> S:
     """Wait for a future that can only block, on a thread that ends soon after nobody waits any more.
 
-    Not the loop's default executor: its threads are joined when the loop ends, so one future that is never set would keep
-    ``asyncio.run`` from returning.
+    Not the loop's default executor: its threads are joined when the loop ends, so one future that is never set would
+    keep ``asyncio.run`` from returning.
     """
     result: Reply[S] = Reply()
     wanted = threading.Event()
