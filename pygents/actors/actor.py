@@ -33,6 +33,7 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, LoopEndedError
+from pygents.actors.flag import Flag
 from pygents.actors.mailbox import Mailbox
 from pygents.actors.ref import ActorRef
 from pygents.actors.registry import adapt_registry
@@ -61,6 +62,7 @@ class AsyncActor(Actor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.actor_stopped = Flag()
         self._actor_ref: ActorRef[Any] = ActorRef(self)  # pyright: ignore[reportIncompatibleVariableOverride]
         self._dispatcher: Dispatcher
         self._context: Context
