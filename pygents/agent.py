@@ -67,10 +67,11 @@ class Agent:
             raise
 
     def __setattr__(self, name: str, value: object) -> None:
-        if self._actor.is_drained:
+        actor: AgentActor | None = self.__dict__.get("_actor")
+        if actor is not None and actor.is_drained:
             msg = f"Cannot change property {name!r} while the agent is running."
             raise SafeExecutionError(msg)
-        if name == "name":
+        if name == "name" and actor is not None:
             AgentRegistry.rename(self, check_name(value, "an agent's name"))
         check = _CHECKS.get(name)
         super().__setattr__(name, value if check is None else check(value))
@@ -138,7 +139,7 @@ class Agent:
             SafeExecutionError: if a tool or hook of the agent's own would wait for its own end
 
         """
-        await self._actor.leave_run()
+        await self._actor.leave_run(self)
         return await self.ref.stop_async()
 
     def branch(
@@ -163,7 +164,10 @@ class Agent:
         child_tools = _checked_tools(self.tools if tools is None else tools)
         child_hooks = check_hooks(self.hooks if isinstance(hooks, EllipsisType) else hooks)
         turns = [turn.copy() for turn in self._actor.snapshot()[1]]
-        _check_accepted(name, child_tools, turns)
+        for turn in turns:
+            if turn.tool in self.tools and turn.tool not in child_tools:
+                msg = f"Agent {name!r} does not accept tool {_name_of(turn)!r}, which a queued turn names: give it that tool"
+                raise ValueError(msg)
         child = type(self)(name, self.description if description is None else description, child_tools)
         child._take_over(child_hooks, None, turns)  # noqa: SLF001 (of its own class)
         return child
@@ -205,10 +209,9 @@ class Agent:
         name, description = fields.read("name", str), fields.read("description", str)
         tools = [ToolRegistry.get(tool_name) for tool_name in fields.names("tool_names")]
         stored = fields.read("current_turn", (Mapping, type(None)), None)
-        current = None if stored is None else Turn[Any].from_dict(stored)
-        queue = [Turn[Any].from_dict(turn) for turn in fields.read("queue", (list, tuple), ())]
+        current = None if stored is None else _stored_turn(fields, "current_turn", stored)
+        queue = [_stored_turn(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
         hooks = hooks_from_dict(fields)
-        _check_accepted(name, tools, queue if current is None else [current, *queue])
         agent = cls(name, description, tools)
         agent._take_over(hooks, current, queue)
         return agent
@@ -240,12 +243,15 @@ def _checked_tool(tool: object) -> "Tool":
     return cast("Tool", tool)
 
 
-def _check_accepted(name: str, tools: "list[Tool]", turns: Iterable[Turn[Any]]) -> None:
-    for turn in turns:
-        if turn.tool not in tools:
-            tool = None if turn.tool is None else turn.tool.metadata.name
-            msg = f"Agent {name!r} does not accept tool {tool!r}, which a queued turn names: give it that tool"
-            raise ValueError(msg)
+def _name_of(turn: Turn[Any]) -> str | None:
+    return None if turn.tool is None else turn.tool.metadata.name
+
+
+def _stored_turn(fields: Fields, name: str, stored: Mapping[str, Any]) -> Turn[Any]:
+    try:
+        return Turn[Any].from_dict(stored)
+    except (TypeError, ValueError) as error:
+        raise type(error)(fields.error(name, f"holds a turn that cannot be restored: {error}")) from error
 
 
 _CHECKS: dict[str, Callable[[object], object]] = {

@@ -20,7 +20,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
 
@@ -29,8 +29,9 @@ from pykka._envelope import Envelope
 
 from pygents.actors.actor import AsyncActor, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
-from pygents.context import current_agent, current_turn, running
+from pygents.context import current_agent, current_turn, frame_for, leave, running
 from pygents.errors import SafeExecutionError, TurnCancelledError
+from pygents.generators import begin
 from pygents.hooks import AgentHook
 from pygents.intercept import consumer_is_cancelled, run_failure_hooks, run_hooks
 from pygents.invocation import is_streaming
@@ -90,7 +91,6 @@ class AgentActor(AsyncActor):
         super().__init__()
         self._agent = weakref.ref(agent)
         self._label = f"Agent {agent.name!r}"
-        self._drain: Drain | None = None
 
     def __str__(self) -> str:
         return self._label
@@ -112,11 +112,11 @@ class AgentActor(AsyncActor):
         in_hand, queued = self.actor_inbox.contents()
         turns: list[Turn[Any]] = [envelope.message for envelope in queued if is_turn(envelope.message)]
         current = None if in_hand is None else in_hand.message
-        return current if is_turn(current) else None, turns
+        return current if is_turn(current) and not _has_failed(current) else None, turns
 
     def restore(self, current: Turn[Any] | None, queued: Sequence[Turn[Any]]) -> None:
         """Take what a snapshot had. A turn that had failed by then is spent, and not taken."""
-        if current is not None and current.stop_reason not in {StopReason.ERROR, StopReason.TIMEOUT}:
+        if current is not None and not _has_failed(current):
             self.actor_inbox.hold(Envelope(current))
         for turn in queued:
             self.actor_inbox.put(Envelope(turn))
@@ -141,7 +141,7 @@ class AgentActor(AsyncActor):
             as `deliver`, and whatever a hook raises
 
         """
-        token = running.set((agent, current_turn()))
+        token = running.set(frame_for(current_turn(), agent))
         try:
             await run_hooks(agent.hooks, AgentHook.BEFORE_PUT, agent, turn)
             (deliver or self.deliver)(turn)
@@ -156,25 +156,25 @@ class AgentActor(AsyncActor):
             SafeExecutionError: if somebody is draining it, and has not just gone
 
         """
-        drain = self._drain
+        drain = _drain_of(agent)
         if self.is_drained and not (drain is not None and drain.dropped):
             raise _running(agent)
         drain = Drain()
         return Run(self._results(agent, drain), drain)
 
-    async def leave_run(self) -> None:
+    async def leave_run(self, agent: "Agent") -> None:
         """End the drain of the calling task, if it has one and is between two of its results.
 
         Raises:
             SafeExecutionError: if the caller is a tool or hook of the agent's own
 
         """
-        drain = self._drain
-        if current_agent() is self._agent() and self.is_drained:
+        drain = _drain_of(agent)
+        if current_agent() is agent and self.is_drained:
             msg = f"{self} cannot wait in its own tool or hook for its own end: use agent.ref.stop(block=False)"
             raise SafeExecutionError(msg)
         if drain is not None and drain.active and drain.consumer is asyncio.current_task():
-            await drain.leave()
+            await drain.close()
 
     async def on_receive(self, message: object) -> None:
         """Refuse what is not a turn of the agent's, which nobody else has handled."""
@@ -185,23 +185,28 @@ class AgentActor(AsyncActor):
         self, agent: "Agent", drain: Drain
     ) -> AsyncGenerator[Result]:
         await self._begin_drain(agent, drain)
+        me = weakref.ref(agent)
         try:
             while (envelope := self._next_plain(agent) or await self._next(agent)) is not None:
                 turn = envelope.message
-                frame = (agent, turn)
+                frame = (me, turn)
                 token = running.set(frame)
                 inside = True
                 try:
                     if is_streaming(cast("Tool", turn.tool)):
                         async with aclosing(turn.yielding()) as values:
-                            async for value in values:
-                                if agent.hooks:
-                                    await _show(agent, turn, value, values.athrow)
-                                running.reset(token)
-                                inside = False
-                                yield turn, value
-                                token = running.set(frame)
-                                inside = True
+                            step = begin(values)
+                            with suppress(StopAsyncIteration):
+                                while True:
+                                    value = await step
+                                    if agent.hooks:
+                                        await _show(agent, turn, value, values.athrow)
+                                    running.reset(token)
+                                    inside = False
+                                    yield turn, value
+                                    token = running.set(frame)
+                                    inside = True
+                                    step = values.__anext__()
                     else:
                         value = await turn.returning()
                         if agent.hooks:
@@ -209,11 +214,11 @@ class AgentActor(AsyncActor):
                         running.reset(token)
                         inside = False
                         yield turn, value
-                except GeneratorExit:
-                    await self._left(agent, envelope)
-                    raise
                 except BaseException as error:
-                    await self._turn_failed(agent, envelope, error)
+                    if inside:
+                        await self._turn_failed(agent, envelope, error)
+                    else:
+                        await self._left(agent, envelope)
                     raise
                 else:
                     if agent.hooks or isinstance(turn.output, Turn):  # else there is nothing to wait for
@@ -222,7 +227,7 @@ class AgentActor(AsyncActor):
                         self._spend(envelope, None)
                 finally:
                     if inside:
-                        running.reset(token)
+                        leave(token)
         finally:
             self._end_drain(drain)
 
@@ -232,15 +237,26 @@ class AgentActor(AsyncActor):
             if inbox.closed:
                 msg = f"{self} has stopped and runs no more turns"
                 raise ActorDeadError(msg)
-            other = self._drain
+            other = _drain_of(agent)
             if other is None or not other.dropped:
                 raise _running(agent)
-            await other.close()
-        self._drain = drain
+            if other.lost:
+                self._end_lost_drain(other)
+            else:
+                await other.close()
+        agent.__dict__["_drain"] = drain
         drain.begin()
         cast("CallerDispatcher", self._dispatcher).loop = asyncio.get_running_loop()
 
+    def _end_lost_drain(self, drain: Drain) -> None:
+        envelope = self.actor_inbox.in_hand
+        if envelope is not None and envelope.message.stop_reason is StopReason.CANCELLED:
+            self._spend(envelope, TurnCancelledError(f"the event loop was closed on which a run of {self} was left"))
+        self._end_drain(drain)
+
     def _end_drain(self, drain: Drain) -> None:
+        if not drain.active:  # it was lost, and its generator is only collected now
+            return
         cast("CallerDispatcher", self._dispatcher).loop = None
         drain.end()
         if not self.actor_inbox.release():
@@ -280,11 +296,16 @@ class AgentActor(AsyncActor):
                 await self._follow_up(agent, envelope.message)
             except BaseException as error:
                 if isinstance(error, asyncio.CancelledError) and consumer_is_cancelled():
-                    self._spend(envelope, None)
+                    self._complete_later(envelope)
                 else:
                     await self._fail_late(agent, envelope, error)
                 raise
         self._spend(envelope, None)
+
+    def _complete_later(self, envelope: Work) -> None:
+        """Leave a turn whose returned turn has not been put to the next drain; spend any other."""
+        if self.actor_inbox.in_hand is not envelope or not isinstance(envelope.message.output, Turn):
+            self._spend(envelope, None)
 
     async def _follow_up(self, agent: "Agent", turn: Turn[Any]) -> None:
         try:
@@ -315,6 +336,7 @@ class AgentActor(AsyncActor):
         turn = envelope.message
         if isinstance(error, asyncio.CancelledError) and turn.stop_reason is StopReason.CANCELLED:
             return  # the consumer was cancelled: the turn stays in hand
+        self.actor_inbox.done(envelope)
         try:
             if not agent.hooks:
                 return
@@ -335,6 +357,14 @@ class AgentActor(AsyncActor):
         else:
             fail_reply(envelope.reply_to, error, self)
 
+    def _note_cancellation(self) -> None:
+        """Do nothing: a cancellation is the consumer's own, and does not end the agent."""
+
+    async def _message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError) and consumer_is_cancelled():
+            raise error  # the message stays in hand
+        await super()._message_failed(envelope, error)
+
     async def _fail(self, error: BaseException) -> None:
         """Log a message that is none of the agent's; an agent does not die of it."""
         logger.warning("Unhandled message: %s", error)
@@ -353,6 +383,8 @@ class AgentActor(AsyncActor):
 
     def collect(self) -> None:
         """End because nobody holds the agent; called by the garbage collector, on any thread, inside any code."""
+        if self.actor_inbox.closed:
+            return
         rest = self.actor_inbox.try_close()
         if rest is None:  # this thread may hold the lock: another one waits for it
             _thread.start_new_thread(lambda: self._finish_collecting(self.actor_inbox.close()), ())
@@ -364,12 +396,24 @@ class AgentActor(AsyncActor):
         self._let_go(rest)
 
 
+def _drain_of(agent: "Agent") -> Drain | None:
+    """Return the drain that is on or was last; the agent keeps it, since it may keep the agent."""
+    drain: Drain | None = agent.__dict__.get("_drain")
+    return drain
+
+
+def _has_failed(turn: Turn[Any]) -> bool:
+    """Return whether a turn in hand is spent, though its end is still being handled."""
+    cut_by_itself = turn.running and turn.stop_reason is StopReason.CANCELLED
+    return cut_by_itself or turn.stop_reason in {StopReason.ERROR, StopReason.TIMEOUT}
+
+
 def _is_work(agent: "Agent", message: object) -> bool:
     return isinstance(message, Turn) and message.tool in agent.tools
 
 
 async def _run_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
-    token = running.set((agent, turn))
+    token = running.set(frame_for(turn, agent))
     try:
         await run_hooks(agent.hooks, hook_type, *args)
     finally:

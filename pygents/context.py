@@ -4,6 +4,9 @@ One context variable, shared with the runtime's, which names the running actor i
 before control goes back to a consumer, so that nothing leaks out of ``run()`` between two values.
 """
 
+import weakref
+from contextlib import suppress
+from contextvars import Token
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.actors.reply import running
@@ -12,10 +15,13 @@ if TYPE_CHECKING:
     from pygents.agent import Agent
     from pygents.turn import Turn
 
-__all__ = ["Frame", "current_agent", "current_turn", "running"]
+__all__ = ["Frame", "current_agent", "current_turn", "frame_for", "leave", "running"]
 
-type Frame = "tuple[Agent | None, Turn[Any] | None]"
-"""What is running: a plain tuple, since one is made for every turn; the runtime sets refs, which are none."""
+type Frame = tuple["weakref.ref[Agent] | None", "Turn[Any] | None"]
+"""What is running: a plain tuple, since one is made for every turn; the runtime sets refs, which are none.
+
+The agent is held weakly: contexts live on in asyncio's timers, long after the turn.
+"""
 
 
 def current_turn() -> "Turn[Any] | None":
@@ -25,9 +31,21 @@ def current_turn() -> "Turn[Any] | None":
 
 def current_agent() -> "Agent | None":
     """Return the agent whose tool or hook is running, else None."""
-    return _frame()[0]
+    agent = _frame()[0]
+    return None if agent is None else agent()
 
 
-def _frame() -> "tuple[Agent | None, Turn[Any] | None]":
+def frame_for(turn: "Turn[Any] | None", agent: "Agent | None" = None) -> Frame:
+    """Return a frame for a turn of `agent`, or of the agent that is running."""
+    return (_frame()[0] if agent is None else weakref.ref(agent), turn)
+
+
+def leave(token: Token[object]) -> None:
+    """Undo ``running.set``, unless the code that did it is being thrown away in another context than its own."""
+    with suppress(ValueError):
+        running.reset(token)
+
+
+def _frame() -> Frame:
     frame = running.get()
-    return cast("tuple[Agent | None, Turn[Any] | None]", frame) if type(frame) is tuple else (None, None)
+    return cast("Frame", frame) if type(frame) is tuple else (None, None)

@@ -23,10 +23,12 @@ from contextvars import Context
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from pygents.intercept import consumer_is_cancelled
+
 if TYPE_CHECKING:
     from pygents.tool import Tool
 
-__all__ = ["ExpiredError", "Outcome", "TimedSteps", "is_streaming", "run_in_time"]
+__all__ = ["ExpiredError", "Outcome", "TimedSteps", "close", "is_streaming", "run_in_time"]
 
 logger = logging.getLogger("pygents")
 
@@ -140,18 +142,18 @@ class _TaskWatch[T]:
             try:
                 await waiter
             except CancelledError as error:
+                if cancelled is not None or not self._task.cancelling():  # else it is ending, with its loop or expired
+                    self._task.cancel()
                 cancelled = error
-                self._end_task()
+                self._patience.start()
             finally:
                 self._task.remove_done_callback(wake)
         return cancelled
 
     def _expire(self) -> None:
         self._expired = True
-        self._end_task()
-
-    def _end_task(self) -> None:
-        self._task.cancel()
+        if not self._task.cancelling():
+            self._task.cancel()
         self._patience.start()
 
 
@@ -205,19 +207,6 @@ class TimedSteps:
                 self._left = left + started - self._time()
             return cast("T", stop.value)
         return cast("T", (yield from self._suspended(steps, waits_for, started)))
-
-    async def close(self, generator: AsyncGenerator[Any]) -> None:
-        """Close a generator and wait until it has ended; what it raises is logged."""
-        if getattr(generator, "ag_running", False):  # the loop is ending and closes it already
-            return
-        self._left = None
-        self._patience.start()
-        try:
-            await self.step(generator.aclose())
-        except Exception:
-            logger.exception("%r raised while it was being closed:", self._label)
-        finally:
-            self._patience.stop()
 
     def _suspended(self, steps: _Steppable, waits_for: object, started: float) -> Generator[Any, None, Any]:
         task = asyncio.current_task()
@@ -280,6 +269,29 @@ class TimedSteps:
         self._expired = True
         task.cancel()
         self._patience.start()
+
+
+async def close(generator: AsyncGenerator[Any], label: object) -> None:
+    """Close a tool's generator and wait until it has ended, on whichever loop runs now; what it raises is logged.
+
+    Args:
+        generator: the generator
+        label: what it belongs to, for the log
+
+    Raises:
+        CancelledError: if the consumer was cancelled meanwhile
+
+    """
+    patience = _Patience(asyncio.get_running_loop(), label)
+    patience.start()
+    try:
+        await TimedSteps(None, label).step(generator.aclose())
+    except BaseException as error:
+        if isinstance(error, GeneratorExit) or (isinstance(error, CancelledError) and consumer_is_cancelled()):
+            raise
+        logger.exception("%r raised while it was being closed:", label)
+    finally:
+        patience.stop()
 
 
 def _log_dropped(label: object, outcome: Outcome[Any]) -> None:

@@ -1,10 +1,10 @@
 """Run: the consumer's side of a drain, and what becomes of a drain whose consumer goes away.
 
-``break`` in an ``async for`` closes nothing: the iterator is merely dropped. ``Run.__del__`` notices and has the drain
-closed, on the consumer's loop or by the next run, whichever comes first.
+``break`` in an ``async for`` closes nothing: the iterator is merely dropped. When the generator behind it is collected,
+the drain is closed, on the consumer's loop or by the next run, whichever comes first.
 
 Invariant: ``_closing`` is taken by whoever closes a dropped drain; everybody else waits for ``_over``. Both are safe on
-any thread, since the garbage collector may call ``__del__`` anywhere.
+any thread, since the garbage collector may call ``drop`` anywhere.
 """
 
 import asyncio
@@ -14,7 +14,9 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, Self, cast
 
+from pygents.actors.dispatcher import LoopDispatcher, LoopEndedError
 from pygents.actors.reply import Reply
+from pygents.generators import begin
 
 __all__ = ["Drain", "Run"]
 
@@ -29,62 +31,82 @@ class Drain:
         """Whether it has begun and not ended."""
         self.consumer: asyncio.Task[Any] | None = None
         """The task that began it."""
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: LoopDispatcher | None = None
+        self._run: weakref.ref[object] | None = None
         self._generator: weakref.ref[AsyncGenerator[Any]] | None = None
-        self._dropped: AsyncGenerator[Any] | None = None
+        self._kept: AsyncGenerator[Any] | None = None
         self._closing = threading.Lock()
         self._over: Reply[None] = Reply()
         self._task: asyncio.Task[None] | None = None
 
+    def watch(self, run: object, generator: AsyncGenerator[Any]) -> None:
+        """Say what its consumer holds and which generator is behind it, without keeping them alive."""
+        self._run = weakref.ref(run)
+        self._generator = weakref.ref(generator)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether its consumer has gone without closing it, so that anybody may close it."""
+        if self._kept is not None or self._closing.locked():
+            return True
+        gone = self._run is None or self._run() is None
+        return gone and not getattr(self._find_generator(), "ag_running", False)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the loop was closed on which it was being closed, so that nobody ever will."""
+        return self._closing.locked() and self._loop is not None and self._loop.ended
+
+    def _find_generator(self) -> AsyncGenerator[Any] | None:
+        return self._kept or (self._generator() if self._generator is not None else None)
+
     def begin(self) -> None:
-        """Note that it begins, here."""
+        """Note that it begins, here.
+
+        Raises:
+            RuntimeError: if the running loop is closing down
+
+        """
+        self._loop = LoopDispatcher.open()
+        self._loop.add(self.close)
         self.active = True
-        self._loop = asyncio.get_running_loop()
         self.consumer = asyncio.current_task()
 
     def end(self) -> None:
         """Note that it has ended."""
         self.active = False
         self.consumer = None
-
-    def watch(self, generator: AsyncGenerator[Any]) -> None:
-        """Say which generator it is, without keeping it alive."""
-        self._generator = weakref.ref(generator)
-
-    async def leave(self) -> None:
-        """Close the generator, for its own consumer."""
-        generator = self._generator() if self._generator is not None else None
-        if generator is not None:
-            await generator.aclose()
-
-    @property
-    def dropped(self) -> bool:
-        """Whether its consumer has gone without closing it."""
-        return self._dropped is not None
+        if self._loop is not None:
+            self._loop.discard(self.close)
+        self._over.set()
 
     def drop(self, generator: AsyncGenerator[Any]) -> None:
-        """Have a generator closed that its consumer has dropped; from any thread."""
-        self._dropped = generator
+        """Have a generator closed that its consumer has dropped; called when it is collected, on any thread."""
+        if not self.active:
+            return
+        self._kept = generator
+        loop = cast("LoopDispatcher", self._loop)
         try:
-            cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(self._close_soon)
-        except RuntimeError:  # the loop is closed: the next run closes the generator
-            logger.debug("A run was dropped after its event loop was closed")
+            loop.schedule(self._close_soon)
+        except LoopEndedError:
+            loop.discard(self.close)  # the next run closes it, if there is one
 
     def _close_soon(self) -> None:
         if self.active:
             self._task = asyncio.get_running_loop().create_task(self.close())
 
     async def close(self) -> None:
-        """Close the dropped generator, or wait until whoever does so is done; what it raises is logged."""
-        if self._dropped is None or not self._closing.acquire(blocking=False):
+        """Close the generator, or wait until whoever does so is done; what it raises is logged."""
+        generator = self._find_generator()
+        if generator is None or not self._closing.acquire(blocking=False):
             await self._over
             return
         try:
-            await self._dropped.aclose()
+            await generator.aclose()
         except Exception:
             logger.exception("A run that its consumer had left raised while it was closed:")
         finally:
-            self._over.set()
+            self._kept = None
 
 
 class Run[T]:
@@ -95,7 +117,7 @@ class Run[T]:
     def __init__(self, generator: AsyncGenerator[T], drain: Drain) -> None:
         self._generator = generator
         self._drain = drain
-        drain.watch(generator)
+        drain.watch(self, generator)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'active' if self._drain.active else 'inactive'}>"
@@ -105,12 +127,9 @@ class Run[T]:
 
     def __anext__(self) -> Awaitable[T]:
         """Ask for the next result."""
-        return self._generator.__anext__()
+        drain, generator = self._drain, self._generator
+        return generator.__anext__() if drain.active else begin(generator, drain.drop)
 
     async def aclose(self) -> None:
         """Leave: end what is running and give the mailbox back."""
         await self._generator.aclose()
-
-    def __del__(self) -> None:
-        if self._drain.active:
-            self._drain.drop(self._generator)

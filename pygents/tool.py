@@ -8,11 +8,12 @@ import asyncio
 import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 
 from pygents.arguments import check_fixed, merge_fixed
+from pygents.generators import begin
 from pygents.hooks import ToolHook
 from pygents.intercept import check_hooks, run_hooks
 from pygents.locks import CrossLoopLock
@@ -123,10 +124,14 @@ class _GeneratorTool[**P, R](_ToolFunction[P, AsyncGenerator[R]]):
             if self.hooks:
                 await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **given)
             async with aclosing(fn(*args, **given)) as values:
-                async for value in values:
-                    if self.hooks:
-                        await run_hooks(self.hooks, ToolHook.ON_YIELD, value)
-                    yield value
+                step = begin(values)
+                with suppress(StopAsyncIteration):
+                    while True:
+                        value = await step
+                        if self.hooks:
+                            await run_hooks(self.hooks, ToolHook.ON_YIELD, value)
+                        yield value
+                        step = values.__anext__()
             if self.hooks:
                 await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
         finally:

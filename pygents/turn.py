@@ -13,11 +13,12 @@ from time import time
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from pygents.arguments import evaluate_all, has_dynamic
-from pygents.context import current_agent, running
+from pygents.context import frame_for, leave, running
 from pygents.errors import SafeExecutionError, WrongRunMethodError
+from pygents.generators import begin
 from pygents.hooks import TurnHook
 from pygents.intercept import check_hooks, run_hooks
-from pygents.invocation import TimedSteps, is_streaming, run_in_time
+from pygents.invocation import TimedSteps, close, is_streaming, run_in_time
 from pygents.metadata import Moment
 from pygents.outcome import StopReason, fail
 from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_metadata, checked_timeout, checked_tool
@@ -149,7 +150,7 @@ class Turn[T]:
             return output
         finally:
             if token is not None:
-                running.reset(token)
+                leave(token)
             state["end_time"] = time()
             del state["_run"]
 
@@ -173,9 +174,10 @@ class Turn[T]:
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
             values = await steps.step(self._open(tool))
+            step = begin(values)
             while True:
                 try:
-                    value = await steps.step(values.__anext__())
+                    value = await steps.step(step)
                 except StopAsyncIteration:
                     break
                 output.append(value)
@@ -186,23 +188,24 @@ class Turn[T]:
                 token = None
                 yield value
                 token = None if running.get() is frame else running.set(frame)
+                step = values.__anext__()
             state["stop_reason"] = _COMPLETED
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.AFTER_RUN, self)
         except GeneratorExit:
-            token = self._enter()
-            if values is not None:
-                await steps.close(values)
+            token = running.set(frame)
             state["stop_reason"] = StopReason.CANCELLED
+            if values is not None:
+                await close(values, tool)
             raise
         except BaseException as error:  # noqa: BLE001 (raised again)
-            token = token or self._enter()
+            token = token or running.set(frame)
             if values is not None:
-                await steps.close(values)
+                await close(values, tool)
             await fail(self, error)
         finally:
             if token is not None:
-                running.reset(token)
+                leave(token)
             state["end_time"] = time()
             del state["_run"]
 
@@ -225,7 +228,7 @@ class Turn[T]:
         frame = running.get()
         if type(frame) is tuple and frame[1] is self:
             return None
-        return running.set((current_agent(), self))
+        return running.set(frame_for(self))
 
     async def _attempt(self, tool: "Tool") -> "Outcome[T]":
         """Call a coroutine tool so that nothing it raises leaves the task that this is run in."""

@@ -32,8 +32,14 @@ def clean_slate() -> Iterator[None]:
     yield
     _clear()
     gc.collect()
-    ActorRegistry.stop_all(timeout=10)
-    assert ActorRegistry.get_all() == []
+    stopping = ActorRegistry.stop_all(block=False)
+    try:
+        for reply in stopping:
+            reply.get(timeout=5)
+        assert ActorRegistry.get_all() == []
+    finally:
+        for ref in ActorRegistry.get_all():  # so that one test's failure is not that of all that follow
+            ActorRegistry.unregister(ref)
     for thread in threading.enumerate():
         if thread.name.startswith(("pygents-actor", "pygents-wait")):
             thread.join(10)

@@ -166,7 +166,8 @@ class ActorRef[A: Actor](PykkaRef[A]):
         reply: Reply[bool] = Reply(self)
         try:
             self.actor_inbox.put_stop(Envelope(_ActorStop(), reply_to=reply))
-            self._check_loop()
+            if (loop := self.serving_loop) is not None and loop.is_closed():  # also the loop of who drained the actor
+                raise self._lost()  # noqa: TRY301
         except ActorDeadError:
             if not reply.done:
                 reply.set(False)
