@@ -173,7 +173,7 @@ class AgentActor(AsyncActor):
         if current_agent() is agent and self.is_drained:
             msg = f"{self} cannot wait in its own tool or hook for its own end: use agent.ref.stop(block=False)"
             raise SafeExecutionError(msg)
-        if drain is not None and drain.active and drain.consumer is asyncio.current_task():
+        if drain is not None and drain.active and drain.is_mine:
             await drain.close()
 
     async def on_receive(self, message: object) -> None:

@@ -1,8 +1,8 @@
 """Asynchronous generators that somebody of ours closes, and not asyncio.
 
-asyncio learns of every generator that is begun on its loop: it closes all of them at once when the loop ends, in any order,
-and each one when it is collected. In a chain (a run, its turn, the tool, its function) each member closes the one inside
-it, and must find it as it left it. So they are begun with hooks of our own.
+asyncio learns of every generator that is begun on its loop: it closes all of them at once when the loop ends, in any
+order, and each one when it is collected. In a chain (a run, its turn, the tool, its function) each member closes the
+one inside it, and must find it as it left it. So they are begun with hooks of our own.
 """
 
 import sys

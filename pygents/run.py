@@ -29,8 +29,7 @@ class Drain:
     def __init__(self) -> None:
         self.active = False
         """Whether it has begun and not ended."""
-        self.consumer: asyncio.Task[Any] | None = None
-        """The task that began it."""
+        self._consumer: weakref.ref[asyncio.Task[Any]] | None = None  # weak: a task may hold the generator
         self._loop: LoopDispatcher | None = None
         self._run: weakref.ref[object] | None = None
         self._generator: weakref.ref[AsyncGenerator[Any]] | None = None
@@ -43,6 +42,11 @@ class Drain:
         """Say what its consumer holds and which generator is behind it, without keeping them alive."""
         self._run = weakref.ref(run)
         self._generator = weakref.ref(generator)
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether it has been begun by the task that asks."""
+        return self._consumer is not None and self._consumer() is asyncio.current_task()
 
     @property
     def dropped(self) -> bool:
@@ -70,12 +74,13 @@ class Drain:
         self._loop = LoopDispatcher.open()
         self._loop.add(self.close)
         self.active = True
-        self.consumer = asyncio.current_task()
+        task = asyncio.current_task()
+        self._consumer = None if task is None else weakref.ref(task)
 
     def end(self) -> None:
         """Note that it has ended."""
         self.active = False
-        self.consumer = None
+        self._consumer = None
         if self._loop is not None:
             self._loop.discard(self.close)
         self._over.set()

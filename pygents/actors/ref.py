@@ -167,7 +167,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
         try:
             self.actor_inbox.put_stop(Envelope(_ActorStop(), reply_to=reply))
             if (loop := self.serving_loop) is not None and loop.is_closed():  # also the loop of who drained the actor
-                raise self._lost()  # noqa: TRY301
+                raise self._lost()
         except ActorDeadError:
             if not reply.done:
                 reply.set(False)
