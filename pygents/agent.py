@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pygents.agent_actor import AgentActor, check_turn
 from pygents.errors import SafeExecutionError
 from pygents.intercept import check_hooks
-from pygents.registry import AgentRegistry, ToolRegistry, check_name
+from pygents.names import check_name
+from pygents.registry import AgentRegistry, ToolRegistry
 from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
 from pygents.turn import Turn
 
@@ -166,7 +167,7 @@ class Agent:
         turns = [turn.copy() for turn in self._actor.snapshot()[1]]
         for turn in turns:
             if turn.tool in self.tools and turn.tool not in child_tools:
-                msg = f"Agent {name!r} does not accept tool {_name_of(turn)!r}, which a queued turn names: give it that tool"
+                msg = f"Agent {name!r} does not accept tool {_name_of(turn)!r}, which a queued turn names"
                 raise ValueError(msg)
         child = type(self)(name, self.description if description is None else description, child_tools)
         child._take_over(child_hooks, None, turns)  # noqa: SLF001 (of its own class)

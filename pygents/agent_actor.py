@@ -20,7 +20,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pygents.agent import Agent
     from pygents.tool import Tool
 
-__all__ = ["AgentActor", "check_turn"]
+__all__ = ["AgentActor", "check_turn", "is_turn"]
 
 logger = logging.getLogger("pygents.agent")
 
@@ -196,17 +196,19 @@ class AgentActor(AsyncActor):
                     if is_streaming(cast("Tool", turn.tool)):
                         async with aclosing(turn.yielding()) as values:
                             step = begin(values)
-                            with suppress(StopAsyncIteration):
-                                while True:
+                            while True:
+                                try:
                                     value = await step
-                                    if agent.hooks:
-                                        await _show(agent, turn, value, values.athrow)
-                                    running.reset(token)
-                                    inside = False
-                                    yield turn, value
-                                    token = running.set(frame)
-                                    inside = True
-                                    step = values.__anext__()
+                                except StopAsyncIteration:
+                                    break
+                                if agent.hooks:
+                                    await _show(agent, turn, value, values.athrow)
+                                running.reset(token)
+                                inside = False
+                                yield turn, value
+                                token = running.set(frame)
+                                inside = True
+                                step = values.__anext__()
                     else:
                         value = await turn.returning()
                         if agent.hooks:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 from pygents.arguments import check_fixed, merge_fixed
 from pygents.locks import CrossLoopLock
 from pygents.metadata import RunMetadata
+from pygents.names import check_name
 from pygents.registry import HookRegistry
 
 if TYPE_CHECKING:
@@ -248,6 +249,7 @@ def hook(
         if not inspect.iscoroutinefunction(fn):
             msg = f"Hook must be async: {fn!r} is not a coroutine function"
             raise TypeError(msg)
+        check_name(getattr(fn, "__name__", None), "a hook's name")
         check_fixed(fn, fixed_kwargs, "Hook")
         made = _HookFunction(fn, hook_type, CrossLoopLock() if lock else None, fixed_kwargs)
         HookRegistry.register(made)
@@ -270,5 +272,5 @@ def _checked_type(given: object) -> HookType | tuple[HookType, ...]:
     if not types:
         msg = "type requires at least one hook type, but the list is empty"
         raise ValueError(msg)
-    checked = cast("tuple[HookType, ...]", tuple(types))
+    checked = cast("tuple[HookType, ...]", tuple(dict.fromkeys(types)))
     return checked[0] if len(checked) == 1 else checked

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from pygents.names import is_hook_type
+
 if TYPE_CHECKING:
     from pygents.hooks import Hook, HookType
 
@@ -36,14 +38,15 @@ async def run_failure_hooks(
 
     What a hook raises is logged and added to the failure as a note. Only a cancellation of the consumer goes through.
     """
-    try:
-        await run_hooks(hooks, hook_type, *args)
-    except asyncio.CancelledError as error:
-        if consumer_is_cancelled():
-            raise
-        _note(failure, hook_type, error)
-    except Exception as error:  # noqa: BLE001 (logged)
-        _note(failure, hook_type, error)
+    for hook in tuple(hooks):
+        try:
+            await run_hooks((hook,), hook_type, *args)
+        except asyncio.CancelledError as error:
+            if consumer_is_cancelled():
+                raise
+            _note(failure, hook_type, error)
+        except Exception as error:  # noqa: BLE001 (logged)
+            _note(failure, hook_type, error)
 
 
 def consumer_is_cancelled() -> bool:
@@ -75,7 +78,7 @@ def check_hooks(hooks: object) -> "list[Hook]":
 
 def _type_of(hook: "Hook") -> "HookType | tuple[HookType, ...]":
     own: HookType | tuple[HookType, ...] | None = getattr(hook, "type", None)
-    if own is None or not callable(hook):
+    if own is None or not callable(hook) or not is_hook_type(own):
         msg = f"{hook!r} is not a hook: decorate an async function with @hook(type)"
         raise TypeError(msg)
     return own

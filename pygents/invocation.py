@@ -18,7 +18,7 @@ import asyncio
 import inspect
 import logging
 from asyncio import CancelledError, Task
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -28,7 +28,7 @@ from pygents.intercept import consumer_is_cancelled
 if TYPE_CHECKING:
     from pygents.tool import Tool
 
-__all__ = ["ExpiredError", "Outcome", "TimedSteps", "close", "is_streaming", "run_in_time"]
+__all__ = ["ExpiredError", "LeakedCancellationError", "Outcome", "TimedSteps", "close", "is_streaming", "run_in_time"]
 
 logger = logging.getLogger("pygents")
 
@@ -46,12 +46,19 @@ class ExpiredError(Exception):
     """Raised when the time is up and the code has ended."""
 
 
+class LeakedCancellationError(Exception):
+    """Raised when the code let a ``CancelledError`` out that nobody had asked for."""
+
+
 class _Patience:
     """Warns, again and again, that code which was cancelled has not ended."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, label: object) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, label: object, is_needed: Callable[[], bool] = lambda: True
+    ) -> None:
         self._loop = loop
         self._label = label
+        self._is_needed = is_needed
         self._since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -60,11 +67,19 @@ class _Patience:
             self._since = self._loop.time()
             self._timer = self._loop.call_later(_PATIENCE, self._warn, context=Context())
 
+    @property
+    def is_idle(self) -> bool:
+        return self._timer is None
+
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def _warn(self) -> None:
+        self._timer = None
+        if not self._is_needed():
+            return
         waited = self._loop.time() - self._since
         logger.warning("%r was told to end %.0f s ago and has not ended; waiting for it", self._label, waited)
         self._timer = self._loop.call_later(_PATIENCE, self._warn, context=Context())
@@ -95,10 +110,12 @@ async def run_in_time[T](work: Coroutine[Any, Any, Outcome[T]], timeout: float |
         await _TaskWatch(task, loop, label).wait(deadline)
     try:
         value, error = task.result()
-    except CancelledError:  # the code cancelled its own task in its last step
-        raise CancelledError from None
+    except CancelledError as error:  # the code cancelled its own task in its last step
+        raise LeakedCancellationError from error
     if error is None:
         return cast("T", value)
+    if isinstance(error, CancelledError):
+        raise LeakedCancellationError from error
     raise error
 
 
@@ -115,6 +132,7 @@ class _TaskWatch[T]:
         self._label = label
         self._patience = _Patience(loop, label)
         self._expired = False
+        self._second_cancel: asyncio.TimerHandle | None = None
 
     async def wait(self, deadline: float | None) -> None:
         timer = None if deadline is None else self._loop.call_at(deadline, self._expire, context=Context())
@@ -123,6 +141,8 @@ class _TaskWatch[T]:
         finally:
             if timer is not None:
                 timer.cancel()
+            if self._second_cancel is not None:
+                self._second_cancel.cancel()
             self._patience.stop()
             self._task.cancel()  # of no effect, unless the consumer's coroutine is being thrown away
         if cancelled is not None or self._expired:
@@ -142,7 +162,9 @@ class _TaskWatch[T]:
             try:
                 await waiter
             except CancelledError as error:
-                if cancelled is not None or not self._task.cancelling():  # else it is ending, with its loop or expired
+                if cancelled is None and _ends_with_its_loop(self._task):
+                    self._second_cancel = self._loop.call_later(_PATIENCE, self._task.cancel, context=Context())
+                elif cancelled is not None or not self._expired:
                     self._task.cancel()
                 cancelled = error
                 self._patience.start()
@@ -152,9 +174,19 @@ class _TaskWatch[T]:
 
     def _expire(self) -> None:
         self._expired = True
-        if not self._task.cancelling():
+        if self._patience.is_idle:  # else the consumer was cancelled before, and the code knows
             self._task.cancel()
         self._patience.start()
+
+
+def _ends_with_its_loop(task: Task[Any]) -> bool:
+    """Return whether the loop is cancelling all its tasks: this one knows, and a second time would cut its cleanup."""
+    return task.cancelling() > 0 and all(other.cancelling() > 0 for other in asyncio.all_tasks())
+
+
+def _requests(task: Task[Any]) -> int:
+    """Return how many requests to cancel a task it has seen: one that it made itself just now it has not."""
+    return task.cancelling() - bool(getattr(task, "_must_cancel", False))
 
 
 class _Steppable(Protocol):
@@ -182,7 +214,7 @@ class TimedSteps:
         self._left = timeout
         self._label = label
         self._expired = False
-        self._patience = _Patience(self._loop, label)
+        self._patience: _Patience
 
     @coroutine
     def step[T](self, awaitable: Awaitable[T]) -> Generator[Any, None, T]:
@@ -213,7 +245,8 @@ class TimedSteps:
         if task is None:
             msg = f"{self._label!r} needs an asyncio task to run in: use asyncio.run() or create_task()"
             raise RuntimeError(msg)
-        requests = task.cancelling()
+        requests = _requests(task)
+        self._patience = _Patience(self._loop, self._label, lambda: self._expired or task.cancelling() > requests)
         timer = (
             None
             if self._left is None
@@ -261,6 +294,8 @@ class TimedSteps:
         if self._expired:
             _log_dropped(self._label, outcome)
             raise ExpiredError
+        if isinstance(error, CancelledError):
+            raise LeakedCancellationError from error
         if error is not None:
             raise error
         return value
@@ -268,6 +303,7 @@ class TimedSteps:
     def _expire(self, task: Task[Any]) -> None:
         self._expired = True
         task.cancel()
+        self._patience.stop()
         self._patience.start()
 
 

@@ -48,11 +48,13 @@ class CrossLoopLock(asyncio.Lock):
 
     async def acquire(self) -> Literal[True]:
         """Wait until the lock is ours."""
+        if self._take_open():
+            return True
+        waiter = _Waiter(asyncio.get_running_loop())  # not under the mutex: it may start the garbage collector
         with self._mutex:
             if not self._held:
                 self._held = True
                 return True
-            waiter = _Waiter(asyncio.get_running_loop())
             self._queue.append(waiter)
         try:
             await waiter.future
@@ -60,6 +62,11 @@ class CrossLoopLock(asyncio.Lock):
             self._give_up(waiter)
             raise
         return True
+
+    def _take_open(self) -> bool:
+        with self._mutex:
+            taken, self._held = not self._held, True
+        return taken
 
     def release(self) -> None:
         """Hand the lock to the one who has waited longest, or open it; from any thread.
@@ -78,7 +85,7 @@ class CrossLoopLock(asyncio.Lock):
         with self._mutex:
             if waiter.granted:
                 self._hand_over()
-            else:
+            elif waiter in self._queue:
                 self._queue.remove(waiter)
 
     def _hand_over(self) -> None:
@@ -88,6 +95,7 @@ class CrossLoopLock(asyncio.Lock):
             try:
                 waiter.loop.call_soon_threadsafe(waiter.resolve)
             except RuntimeError:  # its loop is closed: the next one
+                waiter.granted = False
                 continue
             return
         self._held = False

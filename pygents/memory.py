@@ -3,6 +3,7 @@
 Plain Python, used on one event loop at a time; it knows nothing of agents.
 """
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from types import EllipsisType
@@ -118,5 +119,8 @@ def _checked_limit(limit: object) -> int:
         raise TypeError(msg)
     if limit < 1:
         msg = "limit must be >= 1"
+        raise ValueError(msg)
+    if limit > sys.maxsize:
+        msg = f"limit must be at most {sys.maxsize}, not {limit!r}"
         raise ValueError(msg)
     return limit

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from pygents.errors import TurnCancelledError, TurnTimeoutError
 from pygents.hooks import TurnHook
 from pygents.intercept import consumer_is_cancelled, run_failure_hooks
-from pygents.invocation import ExpiredError
+from pygents.invocation import ExpiredError, LeakedCancellationError
 
 if TYPE_CHECKING:
     from pygents.turn import Turn
@@ -47,12 +47,15 @@ async def _record(turn: "Turn[Any]", error: BaseException) -> BaseException:
         failure.__suppress_context__ = True
         await run_failure_hooks(turn.hooks, TurnHook.ON_TIMEOUT, failure, turn)
         return failure
-    if isinstance(error, CancelledError):
+    if isinstance(error, GeneratorExit):  # the consumer's coroutine is being thrown away
         turn.stop_reason = StopReason.CANCELLED
-        if consumer_is_cancelled():
+        return error
+    if isinstance(error, (CancelledError, LeakedCancellationError)):
+        turn.stop_reason = StopReason.CANCELLED
+        if isinstance(error, CancelledError) and consumer_is_cancelled():
             return error
         failure = TurnCancelledError(f"{turn!r} let a CancelledError out that nobody had asked for")
-        failure.__cause__ = error
+        failure.__cause__ = error.__cause__ if isinstance(error, LeakedCancellationError) else error
     else:
         turn.stop_reason = StopReason.ERROR
         failure = error

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, ClassVar
 
 from pygents.errors import UnregisteredAgentError, UnregisteredHookError, UnregisteredToolError
+from pygents.names import check_name, is_hook_type
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
@@ -65,7 +66,7 @@ class ToolRegistry:
             ValueError: if the name is taken, by this tool or another
 
         """
-        name = check_name(tool.__name__, "a tool's name")
+        name = check_name(getattr(tool, "__name__", None), "a tool's name")
         if cls._table.entries.get(name) is tool:
             msg = f"Tool {name!r} already registered: register a tool once"
             raise ValueError(msg)
@@ -157,12 +158,19 @@ class HookRegistry:
 
         Raises:
             ValueError: if another hook has that name, or if nothing says what it is a hook for
+            TypeError: if it cannot be called, or `hook_type` is no hook type
 
         """
+        if not callable(hook):
+            msg = f"{hook!r} is not a hook: decorate an async function with @hook(type)"
+            raise TypeError(msg)
         name = check_name(getattr(hook, "__name__", None) if name is None else name, "a hook's name")
         if hook_type is None and getattr(hook, "type", None) is None:
             msg = f"Hook {name!r} has no type: give hook_type, or decorate its function with @hook(...)"
             raise ValueError(msg)
+        if hook_type is not None and not is_hook_type(hook_type):
+            msg = f"hook_type must be a hook type such as TurnHook.BEFORE_RUN, or a tuple of them, not {hook_type!r}"
+            raise TypeError(msg)
         cls._table.add(name, hook)
         if hook_type is not None:
             hook.type = hook_type
@@ -212,20 +220,3 @@ class HookRegistry:
     def _is_for(hook: "Hook", hook_type: "HookType") -> bool:
         own = getattr(hook, "type", None)
         return hook_type in own if isinstance(own, tuple) else own == hook_type
-
-
-def check_name(name: object, what: str) -> str:
-    """Return `name` if it can be a name.
-
-    Raises:
-        TypeError: if it is not a string
-        ValueError: if it is empty
-
-    """
-    if not isinstance(name, str):
-        msg = f"{what} must be a string, not {name!r}"
-        raise TypeError(msg)
-    if not name:
-        msg = f"{what} must not be empty"
-        raise ValueError(msg)
-    return name

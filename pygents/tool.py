@@ -8,7 +8,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 
@@ -18,6 +18,7 @@ from pygents.hooks import ToolHook
 from pygents.intercept import check_hooks, run_hooks
 from pygents.locks import CrossLoopLock
 from pygents.metadata import RunMetadata
+from pygents.names import check_name
 from pygents.registry import ToolRegistry
 
 if TYPE_CHECKING:
@@ -125,13 +126,15 @@ class _GeneratorTool[**P, R](_ToolFunction[P, AsyncGenerator[R]]):
                 await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **given)
             async with aclosing(fn(*args, **given)) as values:
                 step = begin(values)
-                with suppress(StopAsyncIteration):
-                    while True:
+                while True:
+                    try:
                         value = await step
-                        if self.hooks:
-                            await run_hooks(self.hooks, ToolHook.ON_YIELD, value)
-                        yield value
-                        step = values.__anext__()
+                    except StopAsyncIteration:
+                        break
+                    if self.hooks:
+                        await run_hooks(self.hooks, ToolHook.ON_YIELD, value)
+                    yield value
+                    step = values.__anext__()
             if self.hooks:
                 await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
         finally:
@@ -184,6 +187,7 @@ def tool(
         if not (inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)):
             msg = f"Tool must be async: {fn!r} is neither a coroutine function nor an async generator function"
             raise TypeError(msg)
+        check_name(getattr(fn, "__name__", None), "a tool's name")
         check_fixed(fn, fixed_kwargs, "Tool")
         kind = _GeneratorTool[..., Any] if inspect.isasyncgenfunction(fn) else _CoroutineTool[..., Any]
         made = kind(fn, CrossLoopLock() if lock else None, list(own_hooks), fixed_kwargs)

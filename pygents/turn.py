@@ -7,6 +7,7 @@ Invariant: a turn runs at most once at a time. ``_run`` in its ``__dict__`` mark
 ``__dict__``, past the guard that refuses the user's writes while it runs.
 """
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
 from time import time
@@ -91,7 +92,7 @@ class Turn[T]:
             kwargs={} if kwargs is None else checked_kwargs(kwargs),
             timeout=checked_timeout(timeout),
             metadata={} if metadata is None else checked_metadata(metadata),
-            hooks=check_hooks(hooks) if hooks else [],
+            hooks=[] if hooks is None else check_hooks(hooks),
             output=None,
             start_time=None,
             end_time=None,
@@ -154,7 +155,7 @@ class Turn[T]:
             state["end_time"] = time()
             del state["_run"]
 
-    async def yielding(self) -> "AsyncGenerator[T]":  # noqa: C901 (only a generator itself can yield)
+    async def yielding(self) -> "AsyncGenerator[T]":  # noqa: C901, PLR0912, PLR0915 (only a generator itself can yield)
         """Run the turn and stream the values of its tool, an async generator function.
 
         Each value reaches the consumer before the tool is resumed. Leaving early ends the tool.
@@ -200,9 +201,13 @@ class Turn[T]:
             raise
         except BaseException as error:  # noqa: BLE001 (raised again)
             token = token or running.set(frame)
+            failure: BaseException = error
             if values is not None:
-                await close(values, tool)
-            await fail(self, error)
+                try:
+                    await close(values, tool)
+                except CancelledError as cancelled:  # the consumer's own goes before the turn's failure
+                    failure = cancelled
+            await fail(self, failure)
         finally:
             if token is not None:
                 leave(token)
@@ -233,9 +238,10 @@ class Turn[T]:
     async def _attempt(self, tool: "Tool") -> "Outcome[T]":
         """Call a coroutine tool so that nothing it raises leaves the task that this is run in."""
         try:
-            args, kwargs = self.args, self.kwargs
+            args, kwargs = list(self.args), dict(self.kwargs)
             if has_dynamic(args, kwargs):
-                args, kwargs = self.__dict__["_called_with"] = await evaluate_all(args, kwargs)
+                args, kwargs = await evaluate_all(args, kwargs)
+            self.__dict__["_called_with"] = args, kwargs
             return await tool(*args, **kwargs), None
         except BaseException as error:  # noqa: BLE001 (handed to the consumer)
             return None, error

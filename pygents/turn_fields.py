@@ -64,14 +64,14 @@ def checked_timeout(timeout: object) -> float | None:
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         msg = f"timeout must be a number of seconds or None for no limit, not {timeout!r}"
         raise TypeError(msg)
-    if math.isnan(timeout) or timeout <= 0:
-        msg = f"timeout must be above zero (seconds; None for no limit), not {timeout!r}"
-        raise ValueError(msg)
     try:
-        float(timeout)
+        seconds = float(timeout)
     except OverflowError:
         msg = "timeout is too large a number of seconds; None stands for no limit"
         raise ValueError(msg) from None
+    if math.isnan(seconds) or seconds <= 0:
+        msg = f"timeout must be above zero (seconds; None for no limit), not {timeout!r}"
+        raise ValueError(msg)
     return timeout
 
 

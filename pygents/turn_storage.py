@@ -79,10 +79,10 @@ def load_turn[C: "Turn[Any]"](data: object, cls: type[C], outer: _Turns = ()) ->
         hooks=hooks_from_dict(fields),
     )
     around: _Turns = (*outer, turn)
-    turn.args = _decode(fields.read("args", (list, tuple), []), around)
-    turn.kwargs = _decode_items(fields.read("kwargs", dict, {}), around)
-    turn.metadata = _decode_items(fields.read("metadata", dict, {}), around)
-    turn.output = _decode(fields.read("output", object, None), around)
+    turn.args = _read(fields, "args", (list, tuple), [], around)
+    turn.kwargs = _read(fields, "kwargs", dict, {}, around)
+    turn.metadata = _read(fields, "metadata", dict, {}, around)
+    turn.output = _read(fields, "output", object, None, around)
     turn.start_time = _time(fields, "start_time")
     turn.end_time = _time(fields, "end_time")
     turn.stop_reason = _stop_reason(fields)
@@ -123,6 +123,14 @@ def _encode_items(items: Mapping[Any, object], kind: "type[Turn[Any]]", outer: _
     return {_DICT: [[key, item] for key, item in stored.items()]} if {_TURN, _DICT} & stored.keys() else stored
 
 
+def _read(fields: Fields, name: str, kind: type | tuple[type, ...], default: object, outer: _Turns) -> Any:
+    value = fields.read(name, kind, default)
+    try:
+        return _decode_items(value, outer) if kind is dict else _decode(value, outer)
+    except (TypeError, ValueError) as error:
+        raise type(error)(fields.error(name, f"cannot be restored: {error}")) from error
+
+
 def _decode(value: object, outer: _Turns) -> Any:
     if type(value) is list or type(value) is tuple:
         items = cast("list[object] | tuple[object, ...]", value)
@@ -131,16 +139,25 @@ def _decode(value: object, outer: _Turns) -> Any:
         return value
     stored = cast("dict[Any, object]", value)
     if stored.keys() == {_TURN}:
-        nested = stored[_TURN]
-        if isinstance(nested, int) and 0 < nested <= len(outer):
-            return outer[-nested]
-        return load_turn(nested, type(outer[0]), outer)
+        return _decode_turn(stored[_TURN], outer)
     return _decode_items(stored, outer)
 
 
+def _decode_turn(nested: object, outer: _Turns) -> "Turn[Any]":
+    if isinstance(nested, int) and not isinstance(nested, bool):
+        if not 0 < nested <= len(outer):
+            msg = f"there is no turn {nested} levels up from here"
+            raise ValueError(msg)
+        return outer[-nested]
+    return load_turn(nested, type(outer[0]), outer)
+
+
 def _decode_items(stored: dict[Any, Any], outer: _Turns) -> dict[Any, Any]:
-    items = stored[_DICT] if stored.keys() == {_DICT} else stored.items()
-    return {key: _decode(item, outer) for key, item in items}
+    items = stored[_DICT] if stored.keys() == {_DICT} else list(stored.items())
+    if not isinstance(items, list):
+        msg = f"{_DICT!r} must be a list of pairs, not {items!r}"
+        raise TypeError(msg)
+    return {key: _decode(item, outer) for key, item in cast("list[tuple[Any, object]]", items)}
 
 
 def _timeout(fields: Fields) -> float | None:
