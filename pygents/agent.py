@@ -29,7 +29,8 @@ __all__ = ["Agent"]
 class Agent:
     """Runs turns, one at a time, in the order they arrive, and streams their results.
 
-    Constructing an agent starts its actor and takes its name; `stop` ends both, and so does letting go of the agent.
+    Constructing an agent starts its actor and takes its name; `stop` ends both. The registry holds the agent by its
+    name; one that it has forgotten (``AgentRegistry.clear()``) and that nobody holds is stopped when it is collected.
 
     Args:
         name: a name that no other living agent has
@@ -105,7 +106,9 @@ class Agent:
 
         Raises:
             UnregisteredAgentError: if no living agent has that name
-            as `put` of that agent
+            TypeError: as `put` of that agent
+            ValueError: as `put` of that agent
+            ActorDeadError: as `put` of that agent
 
         """
         await AgentRegistry.get(check_name(agent_name, "an agent's name")).put(turn)
@@ -159,7 +162,9 @@ class Agent:
             hooks: its hooks, if not the same; None or an empty list for none
 
         Raises:
-            as the constructor, and ValueError if a queued turn names a tool that the new agent would lack
+            TypeError: as the constructor
+            UnregisteredToolError: as the constructor
+            ValueError: as the constructor, and if a queued turn names a tool that the new agent would lack
 
         """
         child_tools = _checked_tools(self.tools if tools is None else tools)
@@ -203,7 +208,8 @@ class Agent:
         Raises:
             ValueError: if a field is missing or has an impossible value; the message names it
             TypeError: if a field is of the wrong type; the message names it
-            UnregisteredToolError, UnregisteredHookError: if a name is not registered
+            UnregisteredToolError: if a tool is not registered
+            UnregisteredHookError: if a hook is not registered
 
         """
         fields = Fields(data, "Agent")

@@ -138,7 +138,8 @@ class AgentActor(AsyncActor):
         """Enqueue a turn, with the agent's put hooks around it.
 
         Raises:
-            as `deliver`, and whatever a hook raises
+            ActorDeadError: if the agent has stopped
+            Exception: what a hook raised
 
         """
         token = running.set(frame_for(current_turn(), agent))

@@ -77,11 +77,12 @@ def check_hooks(hooks: object) -> "list[Hook]":
 
 
 def _type_of(hook: "Hook") -> "HookType | tuple[HookType, ...]":
-    own: HookType | tuple[HookType, ...] | None = getattr(hook, "type", None)
-    if own is None or not callable(hook) or not is_hook_type(own):
+    own: Any = getattr(hook, "type", None)
+    candidate: object = hook
+    if not callable(candidate) or not is_hook_type(own):
         msg = f"{hook!r} is not a hook: decorate an async function with @hook(type)"
         raise TypeError(msg)
-    return own
+    return cast("HookType | tuple[HookType, ...]", own)
 
 
 def _note(failure: BaseException, hook_type: "HookType", error: BaseException) -> None:

@@ -109,14 +109,14 @@ async def run_in_time[T](work: Coroutine[Any, Any, Outcome[T]], timeout: float |
     if not task.done():
         await _TaskWatch(task, loop, label).wait(deadline)
     try:
-        value, error = task.result()
+        value, failure = task.result()
     except CancelledError as error:  # the code cancelled its own task in its last step
         raise LeakedCancellationError from error
-    if error is None:
+    if failure is None:
         return cast("T", value)
-    if isinstance(error, CancelledError):
-        raise LeakedCancellationError from error
-    raise error
+    if isinstance(failure, CancelledError):
+        raise LeakedCancellationError from failure
+    raise failure
 
 
 def _result[T](task: Task[Outcome[T]]) -> Outcome[T]:
@@ -216,6 +216,16 @@ class TimedSteps:
         self._expired = False
         self._patience: _Patience
 
+    def check(self) -> None:
+        """Check that there is time left for another step: code that never suspends is not interrupted in one.
+
+        Raises:
+            ExpiredError: if there is none
+
+        """
+        if self._left is not None and self._left <= 0:
+            raise ExpiredError
+
     @coroutine
     def step[T](self, awaitable: Awaitable[T]) -> Generator[Any, None, T]:
         """Await one step.
@@ -229,9 +239,6 @@ class TimedSteps:
         steps = cast("_Steppable", awaitable)
         left = self._left
         started = self._time()
-        if left is not None and left <= 0:
-            steps.close()
-            raise ExpiredError
         try:
             waits_for = steps.send(None)
         except StopIteration as stop:
@@ -334,5 +341,5 @@ def _log_dropped(label: object, outcome: Outcome[Any]) -> None:
     value, error = outcome
     if error is None:
         logger.warning("%r was told to end and gave %r, which is dropped", label, value)
-    elif not isinstance(error, CancelledError):
+    elif not isinstance(error, (CancelledError, StopAsyncIteration)):
         logger.error("%r was told to end and raised, which is dropped:", label, exc_info=error)

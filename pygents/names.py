@@ -25,6 +25,7 @@ def check_name(name: object, what: str) -> str:
 
 def is_hook_type(value: object) -> bool:
     """Return whether a value can be what a hook is for: a member of an enumeration of events, or a tuple of some."""
-    if isinstance(value, tuple):
-        return bool(value) and all(isinstance(one, StrEnum) for one in cast("tuple[object, ...]", value))
-    return isinstance(value, StrEnum)
+    if not isinstance(value, tuple):
+        return isinstance(value, StrEnum)
+    types = cast("tuple[object, ...]", value)
+    return bool(types) and all(isinstance(one, StrEnum) for one in types)

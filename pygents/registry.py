@@ -161,7 +161,8 @@ class HookRegistry:
             TypeError: if it cannot be called, or `hook_type` is no hook type
 
         """
-        if not callable(hook):
+        given: object = hook
+        if not callable(given):
             msg = f"{hook!r} is not a hook: decorate an async function with @hook(type)"
             raise TypeError(msg)
         name = check_name(getattr(hook, "__name__", None) if name is None else name, "a hook's name")

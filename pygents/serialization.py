@@ -57,7 +57,8 @@ class Fields:
         """Return a field that is a list of names.
 
         Raises:
-            as `read`
+            ValueError: if it is missing
+            TypeError: if it is no list of names
 
         """
         value = self.read(name, (list, tuple))

@@ -11,7 +11,7 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
 from time import time
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
 
 from pygents.arguments import evaluate_all, has_dynamic
 from pygents.context import frame_for, leave, running
@@ -26,7 +26,7 @@ from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_me
 from pygents.turn_storage import load_turn, store_turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 
     from pygents.hooks import Hook
     from pygents.invocation import Outcome
@@ -38,7 +38,17 @@ _COMPLETED = StopReason.COMPLETED
 _FREE = frozenset({"metadata", "output", "start_time", "end_time", "stop_reason"})
 
 
-class Turn[T]:
+if TYPE_CHECKING:  # a default that type checkers know before Python 3.13 does
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+class Turn(Generic[T]):  # noqa: UP046 (as above)
     """A unit of work: which tool to run, with which arguments.
 
     Args:
@@ -77,6 +87,36 @@ class Turn[T]:
     stop_reason: StopReason | None
     """How the last run ended; None before the first and during a run."""
 
+    @overload
+    def __init__(
+        self,
+        tool: "Callable[..., Coroutine[Any, Any, T]]",
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: float | None = 60,
+        metadata: dict[str, Any] | None = None,
+        hooks: "Iterable[Hook] | None" = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        tool: "Callable[..., AsyncIterator[T]]",
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: float | None = 60,
+        metadata: dict[str, Any] | None = None,
+        hooks: "Iterable[Hook] | None" = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        tool: "str | Callable[..., Any]",
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: float | None = 60,
+        metadata: dict[str, Any] | None = None,
+        hooks: "Iterable[Hook] | None" = None,
+    ) -> None: ...
     def __init__(
         self,
         tool: "str | Callable[..., Any]",
@@ -161,7 +201,8 @@ class Turn[T]:
         Each value reaches the consumer before the tool is resumed. Leaving early ends the tool.
 
         Raises:
-            as `returning`, but WrongRunMethodError if the tool is a coroutine function
+            WrongRunMethodError: if the tool is a coroutine function
+            BaseException: as `returning`
 
         """
         tool = self._begin(streams=True)
@@ -175,6 +216,7 @@ class Turn[T]:
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
             values = await steps.step(self._open(tool))
+            steps.check()
             step = begin(values)
             while True:
                 try:
@@ -189,6 +231,7 @@ class Turn[T]:
                 token = None
                 yield value
                 token = None if running.get() is frame else running.set(frame)
+                steps.check()
                 step = values.__anext__()
             state["stop_reason"] = _COMPLETED
             if self.hooks:

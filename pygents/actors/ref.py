@@ -142,7 +142,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
             timeout: seconds to wait at the most, or None for no limit
 
         Raises:
-            as `ask`, but for WouldDeadlockError
+            Exception: as `ask`, but for WouldDeadlockError
 
         """
         return await self.ask(message, block=False).get_async(timeout=timeout)
