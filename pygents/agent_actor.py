@@ -384,6 +384,11 @@ class AgentActor(AsyncActor):
         cut = [in_hand] if in_hand is not None and isinstance(in_hand.message, Turn) else []
         self._answer_unhandled([*cut, *rest])
 
+    def _lose_loop(self, refused: Envelope[Any] | None = None) -> None:
+        """End because the loop was closed on which somebody drained the agent."""
+        self._let_go([left for left in self.actor_inbox.close() if left is not refused])
+        self._leave_pykka()
+
     def collect(self) -> None:
         """End because nobody holds the agent; called by the garbage collector, on any thread, inside any code."""
         if self.actor_inbox.closed:

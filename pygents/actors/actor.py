@@ -22,8 +22,10 @@ Invariants:
 
 import asyncio
 import logging
+import queue
 from asyncio import CancelledError, Task
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
 from inspect import iscoroutine
 from typing import Any, ClassVar, Self, cast
@@ -101,7 +103,9 @@ class AsyncActor(Actor):
         try:
             dispatcher = self.dispatcher.open()
         except BaseException:
+            rest = self.actor_inbox.close()
             self._leave_pykka()
+            self._answer_unhandled(rest)
             raise
         self._dispatcher = self._actor_ref._dispatcher = dispatcher
         self._context = copy_context()
@@ -110,14 +114,17 @@ class AsyncActor(Actor):
         dispatcher.add(self._end_with_loop)
         self.actor_inbox.open(self._wake, wake_for_items=dispatcher.wakes_for_messages)
         if not self._started or not self.actor_inbox.release():
-            self._wake()
+            try:
+                self._wake()
+            except ActorDeadError:
+                self._lose_loop()
+                raise
 
     def _wake(self) -> None:
         """Have somebody act on the mailbox, whose claim is held; called on any thread."""
         try:
             self._dispatcher.schedule(self._activate if self._dispatcher.wakes_for_messages else self._end_undrained)
         except LoopEndedError:
-            self._lose_loop()
             msg = f"{self} not found: its event loop is closed"
             raise ActorDeadError(msg) from None
 
@@ -128,23 +135,27 @@ class AsyncActor(Actor):
 
     async def _work(self) -> None:
         inbox = self.actor_inbox
+        envelope: Envelope[Any] | None = None
         try:
             if not self._started:
                 self._started = True
                 await self._begin()
             for _ in range(self._dispatcher.throughput):
-                if self._ending:
-                    await self._end()
-                if inbox.closed or (envelope := inbox.take()) is None:
+                if self._ending or inbox.closed or (envelope := inbox.take()) is None:
                     break
                 await self._handle(envelope)
+            if self._ending and not inbox.closed:
+                await self._end()
         except BaseException as error:
             self._log_escape(error)
             self._lose_loop()
             raise
         self._activation = None
-        if not inbox.closed and not inbox.release():
-            self._wake()
+        if not inbox.closed:
+            if envelope is not None:
+                inbox.done(envelope)
+            if not inbox.release():
+                self._wake()
 
     async def _begin(self) -> None:
         error = await self._call_hook(self.on_start)
@@ -162,25 +173,26 @@ class AsyncActor(Actor):
             if iscoroutine(result):
                 result = await result
                 self._note_cancellation()
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # noqa: BLE001 (ruling: every outcome is the message's own)
+        except BaseException as error:
+            if self._is_thrown_away(error):
+                raise
             await self._message_failed(envelope, error)
         else:
             answer(reply, result)
 
     def _note_cancellation(self) -> None:
         """See a cancellation from outside that the handler has swallowed, or that has just ended it."""
-        task = asyncio.current_task()
+        loop = asyncio._get_running_loop()
+        task = asyncio.current_task(loop) if loop is not None else None
         if task is not None and task.cancelling():
             self._ending = True
 
     async def _message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
-        if isinstance(error, CancelledError):
-            self._note_cancellation()
-            if self._ending:
-                self._answer_unhandled([envelope])
-                return
+        self._note_cancellation()
+        if self._ending and isinstance(error, CancelledError):
+            self._answer_unhandled([envelope])
+            self.actor_inbox.done(envelope)
+            return
         if envelope.reply_to is None:
             await self._fail(error)
             return
@@ -190,6 +202,8 @@ class AsyncActor(Actor):
     async def _fail(self, error: BaseException) -> None:
         """End the actor because of a failure nobody is told about; ``on_failure`` runs, ``on_stop`` does not."""
         rest = self.actor_inbox.close()
+        if (failed := self.actor_inbox.in_hand) is not None:
+            self.actor_inbox.done(failed)  # this is its end
         logger.error("Unhandled exception in %s, which stops:", self, exc_info=error)
         self._leave_pykka()
         await self._call_hook(self.on_failure, type(error), error, error.__traceback__)
@@ -207,24 +221,32 @@ class AsyncActor(Actor):
             result = hook(*args)
             if iscoroutine(result):
                 await result
-        except GeneratorExit:
-            raise
+                self._note_cancellation()
         except BaseException as error:
+            if self._is_thrown_away(error):
+                raise
             self._note_cancellation()
             logger.error("Exception in %s of %s:", getattr(hook, "__name__", hook), self, exc_info=error)  # noqa: TRY400
             return error
         return None
 
+    def _is_thrown_away(self, error: BaseException) -> bool:
+        """Tell the ``GeneratorExit`` of a coroutine whose loop has gone from one that a handler lets out."""
+        loop = asyncio._get_running_loop()
+        return isinstance(error, GeneratorExit) and (loop is None or loop is not self._dispatcher.loop)
+
     async def _end_with_loop(self) -> None:
         """End because the loop is about to close; called on the loop."""
         self._ending = True
         if self.actor_inbox.claim():
-            await self._work()
+            await Task(self._work(), loop=self._dispatcher.loop, context=self._context)
             return
-        while not self.actor_inbox.closed:
-            if self._activation is not None:
-                self._activation.cancel()
-                await asyncio.wait([self._activation])
+        while not self.actor_inbox.closed or self._activation is not None:
+            if (activation := self._activation) is not None:
+                if not self.actor_inbox.closed:
+                    activation.cancel()
+                await asyncio.wait([activation])
+                self._activation = None
             await asyncio.sleep(0)  # an activation that is scheduled comes first, sees _ending and ends the actor
 
     def _end_undrained(self) -> None:
@@ -234,21 +256,27 @@ class AsyncActor(Actor):
         coroutine = self._call_hook(self.on_stop)
         try:
             coroutine.send(None)
-        except StopIteration:
+        except (StopIteration, GeneratorExit):
             pass
         else:
-            coroutine.close()
+            with suppress(RuntimeError):  # it will not be cut off
+                coroutine.close()
             logger.error("on_stop of %s was cut off: it must not suspend when nobody drains the actor", self)
         self._let_go(rest)
 
-    def _lose_loop(self) -> None:
-        """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread."""
-        if self.actor_inbox.closed:
-            return
-        rest = self.actor_inbox.close()
-        logger.warning("%s ends without on_stop: its event loop was closed before it was stopped", self)
+    def _lose_loop(self, refused: Envelope[Any] | None = None) -> None:
+        """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread, maybe by several.
+
+        Args:
+            refused: an envelope whose sender is told that it is not accepted
+
+        """
+        if not self.actor_inbox.closed:
+            logger.warning("%s ends without on_stop: its event loop was closed before it was stopped", self)
+        self.actor_inbox.close()
         self._leave_pykka()
-        self._let_go(rest)
+        self._answer_unhandled([left for left in self.actor_inbox.clear() if left is not refused])
+        self._dispatcher.discard(self._end_with_loop)
 
     def _leave_pykka(self) -> None:
         ActorRegistry.unregister(self._actor_ref)
@@ -279,7 +307,8 @@ def answer(reply: Future[Any] | None, value: object) -> None:
 def _answer_dead(envelope: Envelope[Any], actor: AsyncActor) -> bool:
     reply = envelope.reply_to
     if isinstance(envelope.message, _ActorStop):
-        answer(reply, True)  # noqa: FBT003
+        with suppress(queue.Full):
+            answer(reply, True)  # noqa: FBT003
         return True
     if reply is None:
         return False
@@ -293,4 +322,5 @@ def fail_reply(reply: Future[Any], error: BaseException, actor: AsyncActor) -> N
         failure = ActorFailedError(str(actor), repr(error))
         failure.__cause__ = error
         error = failure
-    reply.set_exception((type(error), error, error.__traceback__))
+    with suppress(queue.Full):  # somebody has answered already
+        reply.set_exception((type(error), error, error.__traceback__))

@@ -182,6 +182,7 @@ class ThreadDispatcher(LoopDispatcher):
     def __init__(self, thread: "_LoopThread") -> None:
         super().__init__(thread.loop)
         self._thread = thread
+        thread.loop.call_soon_threadsafe(self.watch_for_the_end)
 
     @classmethod
     def open(cls) -> "ThreadDispatcher":
@@ -240,18 +241,32 @@ class _LoopThread:
         self.loop = asyncio.new_event_loop()
         self._over: asyncio.Future[None] = self.loop.create_future()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self.loop.close()
+            raise
+        with _loops_lock:
+            _threads.add(self)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
-            runner.run(self._until_over())
+        try:
+            with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+                runner.run(self._until_over())
+        except RuntimeError:
+            if not _exiting.is_set():
+                raise
+            self.loop.close()  # at exit no thread may be started, not even to shut the loop's executor down
+        with _loops_lock:
+            _threads.discard(self)
 
     async def _until_over(self) -> None:
         await self._over
 
     def end(self) -> None:
         """Let the loop close and the thread end, soon; from any thread."""
-        self.loop.call_soon_threadsafe(self._finish)
+        with suppress(RuntimeError):  # it has ended
+            self.loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:
         if not self._over.done():
@@ -262,35 +277,44 @@ class _LoopThread:
         self._thread.join(timeout)
 
 
-_loops_lock = threading.Lock()
+_loops_lock = threading.RLock()
 _dispatchers: dict[asyncio.AbstractEventLoop, LoopDispatcher] = {}  # a loop stays until it has ended
+_threads: set[_LoopThread] = set()
+_exiting = threading.Event()
 _background: _LoopThread | None = None
 
-_EXIT_PATIENCE = 5.0  # seconds that the end of the program waits for the actors on the background loop to end
+_EXIT_PATIENCE = 5.0  # seconds that the end of the program waits for the actors on loop threads to end
 
 
 def _background_loop() -> asyncio.AbstractEventLoop:
     global _background  # noqa: PLW0603 (one per process, by ruling)
     with _loops_lock:
-        if _background is None:
+        if _background is None or _background.loop.is_closed():
             _background = _LoopThread("pygents-background")
             _dispatchers[_background.loop] = LoopDispatcher(_background.loop)
             _background.loop.call_soon_threadsafe(_dispatchers[_background.loop].watch_for_the_end)
-            atexit.register(_end_background_loop, _background)
         return _background.loop
 
 
-def _end_background_loop(thread: _LoopThread) -> None:
-    thread.end()
-    thread.join(_EXIT_PATIENCE)
+@atexit.register
+def _end_threads() -> None:
+    """End the actors that live on threads of ours, before the interpreter freezes them."""
+    _exiting.set()
+    with _loops_lock:
+        threads = list(_threads)
+    for thread in threads:
+        thread.end()
+    for thread in threads:
+        thread.join(_EXIT_PATIENCE)
 
 
 def _start_afresh_in_child() -> None:
-    """Forget, in a forked child, the loops and the thread that only its parent has."""
+    """Forget, in a forked child, the loops and threads that only its parent has: they are closed to it."""
     global _background, _loops_lock  # noqa: PLW0603 (one per process, by ruling)
     _background = None
-    _loops_lock = threading.Lock()
+    _loops_lock = threading.RLock()
     _dispatchers.clear()
+    _threads.clear()
 
 
 if hasattr(os, "register_at_fork"):

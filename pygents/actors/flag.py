@@ -12,7 +12,7 @@ from typing import override
 
 __all__ = ["Flag"]
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a finalizer may set a flag on a thread that is inside it
 
 
 class Flag(threading.Event):

@@ -114,7 +114,7 @@ class Mailbox[T]:
         """Take the oldest item in hand and return it, or None; for the holder of the claim."""
         self._lock.acquire()
         try:
-            self._in_hand = item = self._items.popleft() if self._items else None
+            self._in_hand = item = self._items.popleft() if self._items and not self._closed else None
         finally:
             self._lock.release()
         return item
@@ -189,6 +189,15 @@ class Mailbox[T]:
         self._closed = self._claimed = True
         self._wake = None  # breaks the cycle of actor and mailbox
         return list(self._items)
+
+    def clear(self) -> list[T]:
+        """Return what is left, the one in hand first, and drop it: each item goes to one caller."""
+        with self._lock:
+            left = [] if self._in_hand is None else [self._in_hand]
+            left += self._items
+            self._items.clear()
+            self._in_hand = None
+            return left
 
     def forget(self) -> None:
         """Drop what is left in a closed mailbox, once it has been answered."""

@@ -8,6 +8,8 @@ notices.
 # pyright: reportPrivateUsage=false
 
 import asyncio
+import queue
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 from pykka import Actor, ActorDeadError
@@ -25,7 +27,7 @@ __all__ = ["ActorRef"]
 
 
 class _Stranded(Protocol):
-    def _lose_loop(self) -> None: ...
+    def _lose_loop(self, refused: "Envelope[Any] | None" = None) -> None: ...
 
 
 class ActorRef[A: Actor](PykkaRef[A]):
@@ -49,13 +51,14 @@ class ActorRef[A: Actor](PykkaRef[A]):
             ActorDeadError: if the actor takes no more messages
 
         """
+        envelope = Envelope(message)
         try:
-            self.actor_inbox.put(Envelope(message))
+            self.actor_inbox.put(envelope)
         except ActorDeadError:
-            raise self._dead() from None
+            raise self._dead(envelope) from None
         dispatcher = self._dispatcher
-        if dispatcher is not None and dispatcher.ended:
-            raise self._lost()
+        if dispatcher is not None and dispatcher.ended and not self.actor_inbox.closed:
+            raise self._dead(envelope)  # if it is closed, whoever closed it has answered
 
     @overload
     def ask(self, message: object, *, block: Literal[False], timeout: float | None = None) -> Reply[Any]: ...
@@ -86,12 +89,13 @@ class ActorRef[A: Actor](PykkaRef[A]):
         reply: Reply[Any] = Reply(self)
         if block and not self.actor_inbox.closed:
             reply.refuse_to_deadlock(timeout)
+        envelope = Envelope(message, reply_to=reply)
         try:
-            self.actor_inbox.put(Envelope(message, reply_to=reply))
+            self.actor_inbox.put(envelope)
             self._check_loop()
         except ActorDeadError:
-            if not reply.done:
-                reply.fail(self._dead())
+            with suppress(queue.Full):
+                reply.fail(self._dead(envelope))
         return reply.get(timeout=timeout) if block else reply
 
     @overload
@@ -164,24 +168,28 @@ class ActorRef[A: Actor](PykkaRef[A]):
 
     def _request_stop(self) -> Reply[bool]:
         reply: Reply[bool] = Reply(self)
+        envelope = Envelope(_ActorStop(), reply_to=reply)
         try:
-            self.actor_inbox.put_stop(Envelope(_ActorStop(), reply_to=reply))
-            if (loop := self.serving_loop) is not None and loop.is_closed():  # also the loop of who drained the actor
-                raise self._lost()
+            self.actor_inbox.put_stop(envelope)
+            loop = self.serving_loop  # also the loop of who drained the actor
+            if loop is not None and loop.is_closed() and not self.actor_inbox.closed:
+                raise ActorDeadError  # noqa: TRY301
         except ActorDeadError:
-            if not reply.done:
+            self._dead(envelope)
+            with suppress(queue.Full):
                 reply.set(False)
         return reply
 
     def _check_loop(self) -> None:
-        if self._dispatcher is not None and self._dispatcher.ended:
-            raise self._lost()
+        """Notice that the loop is closed that should handle the messages, also if it is the loop of who drains them."""
+        dispatcher = self._dispatcher
+        if dispatcher is not None and dispatcher.ended and not self.actor_inbox.closed:
+            raise ActorDeadError
 
-    def _lost(self) -> ActorDeadError:
+    def _dead(self, refused: "Envelope[Any]") -> ActorDeadError:
+        """Return the error for a message that is refused; if its loop has gone, the actor ends now."""
+        loop = self.serving_loop
         actor = self._actor_weakref()
-        if actor is not None:
-            cast("_Stranded", actor)._lose_loop()
-        return self._dead()
-
-    def _dead(self) -> ActorDeadError:
+        if actor is not None and loop is not None and loop.is_closed():
+            cast("_Stranded", actor)._lose_loop(refused)
         return ActorDeadError(f"{self} not found: it has stopped and takes no more messages")

@@ -13,6 +13,8 @@ own lock; reading takes a copy first, so that a ref that goes while somebody loo
 # pyright: reportPrivateUsage=false
 
 import asyncio
+import os
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, SupportsIndex, overload
 
@@ -100,3 +102,13 @@ def adapt_registry() -> None:
         if type(ActorRegistry._actor_refs) is list:
             setattr(ActorRegistry, "_actor_refs", RefSet(ActorRegistry._actor_refs))  # noqa: B010
             setattr(ActorRegistry, "stop_all", staticmethod(_stop_all))  # noqa: B010 (not assignable to type checkers)
+
+
+def _forget_parents_actors() -> None:
+    """Begin a forked child with an empty registry: the threads and loops of its parent's actors are not in it."""
+    setattr(ActorRegistry, "_actor_refs", RefSet())  # noqa: B010
+    setattr(ActorRegistry, "_actor_refs_lock", threading.RLock())  # noqa: B010 (a thread of the parent's may hold it)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents_actors)

@@ -1,0 +1,169 @@
+"""What only a process of its own can show: the end of the program, and a fork."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PRELUDE = """
+import asyncio, os, sys, threading, time
+from pygents.actors import ActorDeadError, ActorRegistry, AsyncActor, ThreadDispatcher
+
+class Talks(AsyncActor):
+    async def on_receive(self, message):
+        if message == "hang":
+            entered.set()
+            await asyncio.Event().wait()
+        if message == "in a thread":
+            return await asyncio.to_thread(str, message)
+        return message
+
+    async def on_stop(self):
+        await asyncio.sleep(0)
+        print("stopped", flush=True)
+
+class OnThread(Talks):
+    dispatcher = ThreadDispatcher
+
+entered = threading.Event()
+"""
+
+
+def run(program, *options):
+    """Run a program in a new interpreter with every warning shown; return its exit code, output and complaints."""
+    code = PRELUDE + textwrap.dedent(program)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "always"}
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", *options, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment,
+        check=False,
+    )
+    return done.returncode, done.stdout.split(), done.stderr
+
+
+class TestTheProgramEnds:
+    def test_cleanly_with_idle_actors_on_the_background_loop(self):
+        assert run("""
+            refs = [Talks.start() for _ in range(3)]
+            assert [ref.ask(1) for ref in refs] == [1] * 3
+            assert refs[0].ask("in a thread") == "in a thread"
+        """) == (0, ["stopped"] * 3, "")
+
+    def test_cleanly_in_the_middle_of_a_handler(self):
+        assert run("""
+            ref = Talks.start()
+            reply = ref.ask("hang", block=False)
+            assert entered.wait(10)
+        """) == (0, ["stopped"], "")
+
+    def test_cleanly_after_the_actors_were_stopped(self):
+        assert run("""
+            Talks.start()
+            OnThread.start()
+            assert ActorRegistry.stop_all() == [True, True]
+        """) == (0, ["stopped", "stopped"], "")
+
+    def test_cleanly_with_actors_of_a_loop_that_has_ended(self):
+        assert run("""
+            async def main():
+                ref = Talks.start()
+                await ref.ask_async(1)
+                return ref
+            ref = asyncio.run(main())
+            try:
+                ref.tell(1)
+            except ActorDeadError:
+                print("dead")
+        """) == (0, ["stopped", "dead"], "")
+
+    def test_with_the_code_that_it_exits_with(self):
+        assert run("""
+            Talks.start().ask(1)
+            sys.exit(3)
+        """) == (3, ["stopped"], "")
+
+    def test_without_waiting_for_ever_for_a_handler_that_blocks(self):
+        assert run("""
+            from pygents.actors import dispatcher
+            class Blocks(AsyncActor):
+                def on_receive(self, message):
+                    entered.set()
+                    threading.Event().wait()
+            dispatcher._EXIT_PATIENCE = 0.01
+            Blocks.start().tell("block")
+            assert entered.wait(10)
+        """) == (0, [], "")
+
+    def test_cleanly_with_actors_that_have_threads_of_their_own(self):
+        assert run("""
+            OnThread.start().ask(1)
+        """) == (0, ["stopped"], "")
+
+    def test_cleanly_after_the_background_loop_was_killed(self):
+        code, output, complaints = run("""
+            class Kills(AsyncActor):
+                async def on_receive(self, message):
+                    asyncio.get_running_loop().call_soon(sys.exit, 3)
+                    await asyncio.Event().wait()
+            try:
+                Kills.start().ask("kill")
+            except ActorDeadError:
+                print("dead")
+        """)
+        assert (code, output) == (0, ["dead"])
+        assert "atexit" not in complaints
+
+
+def test_many_threads_that_start_the_first_actors_at_once_share_one_background_loop():
+    assert run("""
+        def start():
+            barrier.wait()
+            loops.append(Talks.start().serving_loop)
+        barrier, loops = threading.Barrier(8), []
+        sys.setswitchinterval(1e-6)
+        threads = [threading.Thread(target=start) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        names = [thread.name for thread in threading.enumerate()]
+        print(len(loops), len(set(loops)), names.count("pygents-background"))
+        ActorRegistry.stop_all()
+    """) == (0, ["8", "1", "1", *["stopped"] * 8], "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+class TestAForkedChild:
+    def test_starts_actors_of_its_own_and_disturbs_no_one_elses(self):
+        code, output, _ = run("""
+            ref = Talks.start()
+            assert ref.ask("parent") == "parent"
+            child = os.fork()
+            if child == 0:
+                print(Talks.start().ask("child"), flush=True)
+                os._exit(0 if Talks.start().stop() else 1)
+            _, status = os.waitpid(child, 0)
+            print(ref.ask("parent"), os.waitstatus_to_exitcode(status))
+        """)
+        assert code == 0
+        assert output == ["child", "stopped", "parent", "0", "stopped"]
+
+    def test_may_stop_all_and_exit_like_any_program_since_its_parents_actors_are_dead_to_it(self):
+        code, output, _ = run("""
+            Talks.start().ask("parent")
+            child = os.fork()
+            if child == 0:
+                Talks.start().ask("child")
+                print(ActorRegistry.stop_all()[0], flush=True)
+                sys.exit(0)
+            _, status = os.waitpid(child, 0)
+            print(os.waitstatus_to_exitcode(status))
+        """)
+        assert code == 0
+        assert output == ["stopped", "True", "0", "stopped"]

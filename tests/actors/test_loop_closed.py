@@ -1,0 +1,192 @@
+"""Loops that are closed by hand, without the courtesies of asyncio.run: their actors are dead for who sends next."""
+
+import asyncio
+import logging
+import threading
+
+import pytest
+from pykka import ActorRegistry
+
+from pygents.actors import ActorDeadError, LoopDispatcher
+from tests.actors.helpers import PATIENCE, Echo, Life, assert_dead_to_everyone, hang, in_thread, messages_of, until
+
+
+class ClosedByHand:
+    """A loop that is run and closed without the courtesies of ``asyncio.run``."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+
+    def run(self, function):
+        async def call():
+            return function()
+
+        return self.loop.run_until_complete(call())
+
+    def run_until(self, condition):
+        self.loop.run_until_complete(until(condition))
+
+    def close(self):
+        self.loop.close()
+
+    def close_under(self, ref):
+        """Close it while the actor is suspended, of which asyncio would rightly complain."""
+        ref._actor_weakref()._activation._log_destroy_pending = False
+        self.close()
+
+
+@pytest.fixture
+def by_hand():
+    loop = ClosedByHand()
+    yield loop
+    loop.close()
+
+
+class TestClosedByHand:
+    def test_an_idle_actor_is_dead_for_the_one_who_tells_it(self, by_hand, caplog):
+        ref = by_hand.run(Echo.start)
+        by_hand.close()
+        assert ref.is_alive(), "nobody has noticed yet"
+        with pytest.raises(ActorDeadError):
+            ref.tell("late")
+        assert_dead_to_everyone(ref)
+        assert messages_of(caplog, "closed before") == [
+            f"{ref} ends without on_stop: its event loop was closed before it was stopped"
+        ]
+
+    @pytest.mark.parametrize("block", [True, False])
+    def test_an_idle_actor_is_dead_for_the_one_who_asks_it(self, by_hand, block):
+        ref = by_hand.run(Echo.start)
+        by_hand.close()
+        with pytest.raises(ActorDeadError):
+            ref.ask("late") if block else ref.ask("late", block=False).get(timeout=0)
+        assert_dead_to_everyone(ref)
+
+    def test_an_idle_actor_can_be_stopped(self, by_hand):
+        first, second = by_hand.run(Echo.start), by_hand.run(Echo.start)
+        by_hand.close()
+        assert first.stop() in {True, False}
+        assert len(ActorRegistry.stop_all()) == 1
+        for ref in [first, second]:
+            assert_dead_to_everyone(ref)
+
+    def test_a_message_that_is_refused_is_not_counted_as_accepted_too(self, by_hand, caplog):
+        idle, busy = by_hand.run(Echo.start), by_hand.run(Echo.start)
+        busy.tell("accepted")
+        by_hand.close()
+        for ref in [idle, busy]:
+            with pytest.raises(ActorDeadError):
+                ref.tell("refused")
+        assert messages_of(caplog, "not handled") == [
+            f"{busy} ended with 1 messages not handled, the oldest: 'accepted'"
+        ]
+
+    @pytest.mark.parametrize("verb", ["tell", "ask", "stop"])
+    def test_a_loop_that_is_closed_while_somebody_sends_loses_nothing(self, by_hand, verb, monkeypatch):
+        """The sender has seen the loop running; before its message is scheduled, the loop is closed."""
+        ref = by_hand.run(Echo.start)
+        by_hand.close()
+        monkeypatch.setattr(LoopDispatcher, "ended", property(lambda self: False))
+        if verb == "stop":
+            assert ref.stop() in {True, False}
+        else:
+            with pytest.raises(ActorDeadError):
+                getattr(ref, verb)("late")
+        assert_dead_to_everyone(ref)
+
+    def test_an_activation_that_never_ran_loses_nothing(self, by_hand, caplog):
+        ref = by_hand.run(Echo.start)
+        ref.tell("told")
+        asked = ref.ask("asked", block=False)
+        stopped = ref.stop(block=False)
+        by_hand.close()
+        assert not asked.done
+        with pytest.raises(ActorDeadError):
+            ref.ask("late")
+        with pytest.raises(ActorDeadError, match="stopped before handling"):
+            asked.get(timeout=0)
+        assert stopped.get(timeout=0) is True
+        assert messages_of(caplog, "not handled") == [f"{ref} ended with 1 messages not handled, the oldest: 'told'"]
+        assert_dead_to_everyone(ref)
+
+    @pytest.mark.parametrize("verb", ["tell", "stop", "stop_all"])
+    def test_an_asker_whose_message_was_in_hand_is_answered(self, by_hand, verb):
+        log = []
+        ref = by_hand.run(lambda: Life.start(log))
+        asked = ref.ask(hang, block=False)
+        by_hand.run_until(lambda: hang in log)
+        by_hand.close_under(ref)
+        if verb == "tell":
+            with pytest.raises(ActorDeadError):
+                ref.tell("late")
+        else:
+            ref.stop() if verb == "stop" else ActorRegistry.stop_all()
+        with pytest.raises(ActorDeadError, match="stopped before handling"):
+            asked.get(timeout=0)
+        assert_dead_to_everyone(ref)
+        assert log == ["start", hang]
+
+    def test_whoever_waits_for_an_on_stop_that_was_cut_is_answered_too(self, by_hand):
+        class Slow(Life):
+            async def on_stop(self):
+                self._log.append("stop")
+                await hang()
+
+        log = []
+        ref = by_hand.run(lambda: Slow.start(log))
+        stopped, behind = ref.stop(block=False), ref.ask("behind", block=False)
+        by_hand.run_until(lambda: "stop" in log)
+        by_hand.close_under(ref)
+        assert ref.stop() is False
+        assert stopped.get(timeout=0) is True
+        with pytest.raises(ActorDeadError):
+            behind.get(timeout=0)
+
+    def test_a_failure_that_was_being_dealt_with_is_not_counted_as_unhandled(self, by_hand, caplog):
+        class Slow(Life):
+            async def on_failure(self, *args):
+                self._log.append("failure")
+                await hang()
+
+        log = []
+        ref = by_hand.run(lambda: Slow.start(log))
+        ref.tell(KeyError("gone"))
+        ref.tell("behind")
+        by_hand.run_until(lambda: "failure" in log)
+        by_hand.close_under(ref)
+        assert_dead_to_everyone(ref)
+        assert messages_of(caplog, "not handled") == [f"{ref} ended with 1 messages not handled, the oldest: 'behind'"]
+
+    def test_two_threads_that_notice_at_once_do_not_trip_over_each_other(self, by_hand, monkeypatch):
+        """One has taken what is queued and is about to answer it, when the other finds the actor dead."""
+
+        class LetsTheOtherGoFirst(logging.Filter):
+            def filter(self, record):
+                if "closed before it was stopped" in record.msg and not noticed.is_set():
+                    noticed.set()
+                    answered.append(asking())
+                return True
+
+        def ended(dispatcher):
+            if threading.current_thread() is not threading.main_thread():
+                looking.set()
+                assert noticed.wait(PATIENCE)
+            return True
+
+        looking, noticed, answered = threading.Event(), threading.Event(), []
+        ref = by_hand.run(Echo.start)
+        ref.actor_inbox.claim()  # as if an activation were scheduled
+        by_hand.close()
+        monkeypatch.setattr(LoopDispatcher, "ended", property(ended))
+        first = LetsTheOtherGoFirst()
+        logger = logging.getLogger("pygents.actors")
+        logger.addFilter(first)
+        try:
+            asking = in_thread(lambda: ref.ask("from another thread", block=False))
+            looking.wait(PATIENCE)
+            reply = ref.ask("from this one", block=False)
+        finally:
+            logger.removeFilter(first)
+        for each in [reply, *answered]:
+            with pytest.raises(ActorDeadError):
+                each.get(timeout=0)

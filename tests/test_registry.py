@@ -1,0 +1,284 @@
+"""Registries: one table each of tools, agents and hooks, with unique names."""
+
+import threading
+import time
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+
+from pygents.errors import UnregisteredAgentError, UnregisteredHookError, UnregisteredToolError
+from pygents.hooks import AgentHook, TurnHook, hook
+from pygents.registry import AgentRegistry, HookRegistry, ToolRegistry
+from pygents.tool import tool
+
+
+def agent(name: str) -> SimpleNamespace:
+    return SimpleNamespace(name=name)
+
+
+class TestToolRegistry:
+    def test_finds_a_tool_by_its_name(self):
+        @tool()
+        async def greet(): ...
+
+        assert ToolRegistry.get("greet") is greet
+
+    def test_lists_all_tools_in_the_order_of_their_registration(self):
+        @tool()
+        async def zebra(): ...
+
+        @tool()
+        async def ant(): ...
+
+        assert ToolRegistry.all() == [zebra, ant]
+
+    def test_gives_a_list_that_is_the_callers_own(self):
+        ToolRegistry.all().append("junk")
+        assert ToolRegistry.all() == []
+
+    @pytest.mark.parametrize("name", ["nobody", "", 5, None])
+    def test_says_that_an_unknown_name_was_not_found(self, name):
+        with pytest.raises(UnregisteredToolError, match=f"^Tool {name!r} not found"):
+            ToolRegistry.get(name)
+
+    def test_refuses_a_taken_name_and_keeps_the_first(self):
+        def make():
+            @tool()
+            async def greet(): ...
+
+            return greet
+
+        first = make()
+        with pytest.raises(ValueError, match="Tool 'greet' already registered"):
+            make()
+        assert ToolRegistry.all() == [first]
+
+    def test_refuses_the_same_tool_again(self):
+        @tool()
+        async def greet(): ...
+
+        with pytest.raises(ValueError, match="Tool 'greet' already registered"):
+            ToolRegistry.register(greet)
+
+    @pytest.mark.parametrize(("name", "error"), [("", ValueError), (None, TypeError), (5, TypeError)])
+    def test_refuses_a_name_that_is_none(self, name, error):
+        with pytest.raises(error, match="a tool's name must"):
+            ToolRegistry.register(SimpleNamespace(__name__=name))
+        assert ToolRegistry.all() == []
+
+    def test_refuses_something_without_a_name(self):
+        with pytest.raises(TypeError, match="name"):
+            ToolRegistry.register(5)
+        assert ToolRegistry.all() == []
+
+
+class TestAgentRegistry:
+    def test_finds_an_agent_by_its_name(self):
+        ada = agent("ada")
+        AgentRegistry.register(ada)
+        assert AgentRegistry.get("ada") is ada
+
+    def test_says_that_an_unknown_name_was_not_found(self):
+        with pytest.raises(UnregisteredAgentError, match="Agent 'ada' not found"):
+            AgentRegistry.get("ada")
+
+    def test_refuses_a_taken_name_and_keeps_the_first(self):
+        first = agent("ada")
+        AgentRegistry.register(first)
+        with pytest.raises(ValueError, match="Agent 'ada' already registered"):
+            AgentRegistry.register(agent("ada"))
+        assert AgentRegistry.get("ada") is first
+
+    def test_is_empty_after_clear(self):
+        AgentRegistry.register(agent("ada"))
+        AgentRegistry.clear()
+        with pytest.raises(UnregisteredAgentError):
+            AgentRegistry.get("ada")
+
+    def test_moves_an_agent_to_another_name(self):
+        ada = agent("ada")
+        AgentRegistry.register(ada)
+        AgentRegistry.rename(ada, "lovelace")
+        assert AgentRegistry.get("lovelace") is ada
+        with pytest.raises(UnregisteredAgentError):
+            AgentRegistry.get("ada")
+
+    def test_refuses_to_move_an_agent_to_a_taken_name(self):
+        ada, grace = agent("ada"), agent("grace")
+        AgentRegistry.register(ada)
+        AgentRegistry.register(grace)
+        with pytest.raises(ValueError, match="Agent 'grace' already registered"):
+            AgentRegistry.rename(ada, "grace")
+        assert (AgentRegistry.get("ada"), AgentRegistry.get("grace")) == (ada, grace)
+
+    def test_does_not_bring_a_forgotten_agent_back_under_a_new_name(self):
+        ada = agent("ada")
+        AgentRegistry.rename(ada, "lovelace")
+        with pytest.raises(UnregisteredAgentError):
+            AgentRegistry.get("lovelace")
+
+    def test_gives_up_only_the_name_of_that_very_agent(self):
+        ada = agent("ada")
+        AgentRegistry.register(ada)
+        AgentRegistry.discard(agent("ada"))
+        assert AgentRegistry.get("ada") is ada
+        AgentRegistry.discard(ada)
+        with pytest.raises(UnregisteredAgentError):
+            AgentRegistry.get("ada")
+
+    def test_gives_a_name_to_one_of_many_threads(self):
+        class Name(str):
+            """A name whose look-up lets other threads go on in the middle."""
+
+            __slots__ = ()
+
+            def __hash__(self):
+                time.sleep(0)
+                return super().__hash__()
+
+        def register(names):
+            start.wait(10)
+            for name in names:
+                contender = agent(name)
+                with suppress(ValueError):
+                    AgentRegistry.register(contender)
+                    won.append(contender)
+
+        start, won = threading.Barrier(4), []
+        names = [Name(number) for number in range(50)]
+        threads = [threading.Thread(target=register, args=(names,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert sorted(one.name for one in won) == sorted(names)
+        assert all(AgentRegistry.get(one.name) is one for one in won)
+
+
+class TestHookRegistry:
+    def test_takes_a_plain_async_function_and_stores_what_it_is_for(self):
+        async def audit(turn): ...
+
+        HookRegistry.register(audit, hook_type=TurnHook.BEFORE_RUN)
+        assert HookRegistry.get("audit") is audit
+        assert audit.type is audit.hook_type is TurnHook.BEFORE_RUN
+
+    def test_takes_a_hook_under_another_name(self):
+        @hook(TurnHook.BEFORE_RUN)
+        async def audit(turn): ...
+
+        HookRegistry.register(audit, "second")
+        assert HookRegistry.get("second") is HookRegistry.get("audit") is audit
+        assert audit.type is TurnHook.BEFORE_RUN
+
+    def test_changes_what_a_hook_is_for_if_told(self):
+        @hook(TurnHook.BEFORE_RUN)
+        async def audit(*args): ...
+
+        for hook_type in (AgentHook.BEFORE_TURN, (TurnHook.AFTER_RUN, TurnHook.ON_ERROR)):
+            HookRegistry.register(audit, hook_type=hook_type)
+            assert audit.type == audit.hook_type == hook_type
+
+    def test_takes_the_same_hook_again(self):
+        @hook(TurnHook.BEFORE_RUN)
+        async def audit(turn): ...
+
+        HookRegistry.register(audit)
+        assert HookRegistry.get("audit") is audit
+
+    def test_refuses_another_hook_under_a_taken_name_and_leaves_it_as_it_was(self):
+        @hook(TurnHook.BEFORE_RUN)
+        async def audit(turn): ...
+
+        async def other(turn): ...
+
+        with pytest.raises(ValueError, match="Hook 'audit' already registered"):
+            HookRegistry.register(other, "audit", TurnHook.AFTER_RUN)
+        assert HookRegistry.get("audit") is audit
+        assert not hasattr(other, "type")
+
+    def test_refuses_a_function_that_nothing_says_the_event_of(self):
+        async def audit(turn): ...
+
+        with pytest.raises(ValueError, match="Hook 'audit' has no type: give hook_type"):
+            HookRegistry.register(audit)
+        with pytest.raises(UnregisteredHookError):
+            HookRegistry.get("audit")
+
+    @pytest.mark.parametrize("wrong", ["before_run", 5, [], [TurnHook.BEFORE_RUN, "after_run"]])
+    def test_refuses_a_type_that_is_none(self, wrong):
+        async def audit(turn): ...
+
+        with pytest.raises((TypeError, ValueError), match="type"):
+            HookRegistry.register(audit, hook_type=wrong)
+        with pytest.raises(UnregisteredHookError):
+            HookRegistry.get("audit")
+        assert not hasattr(audit, "type")
+
+    @pytest.mark.parametrize("wrong", [5, "audit", None])
+    def test_refuses_what_cannot_be_called(self, wrong):
+        with pytest.raises(TypeError, match=repr(wrong)):
+            HookRegistry.register(wrong, "audit", TurnHook.BEFORE_RUN)
+        with pytest.raises(UnregisteredHookError):
+            HookRegistry.get("audit")
+
+    @pytest.mark.parametrize(("name", "error"), [("", ValueError), (5, TypeError)])
+    def test_refuses_a_name_that_is_none(self, name, error):
+        async def audit(turn): ...
+
+        with pytest.raises(error, match="a hook's name must"):
+            HookRegistry.register(audit, name, TurnHook.BEFORE_RUN)
+
+    def test_says_that_an_unknown_name_was_not_found(self):
+        with pytest.raises(UnregisteredHookError, match="Hook 'audit' not found"):
+            HookRegistry.get("audit")
+
+    def test_is_empty_after_clear(self):
+        @hook(TurnHook.BEFORE_RUN)
+        async def audit(turn): ...
+
+        HookRegistry.clear()
+        with pytest.raises(UnregisteredHookError):
+            HookRegistry.get("audit")
+
+    def test_gives_the_first_of_a_list_that_is_for_a_type(self):
+        @hook(AgentHook.BEFORE_TURN)
+        async def other(agent): ...
+
+        @hook([TurnHook.AFTER_RUN, TurnHook.BEFORE_RUN])
+        async def both(*args): ...
+
+        @hook(TurnHook.BEFORE_RUN)
+        async def single(turn): ...
+
+        assert HookRegistry.get_by_type(TurnHook.BEFORE_RUN, [other, both, single]) is both
+        assert HookRegistry.get_by_type(TurnHook.BEFORE_RUN, [single, both]) is single
+
+    def test_gives_nothing_for_a_type_that_no_hook_of_the_list_is_for(self):
+        @hook(TurnHook.BEFORE_RUN)
+        async def single(turn): ...
+
+        async def untyped(turn): ...
+
+        assert HookRegistry.get_by_type(TurnHook.AFTER_RUN, [single, untyped]) is None
+        assert HookRegistry.get_by_type(TurnHook.BEFORE_RUN, []) is None
+
+    def test_knows_the_name_that_a_hook_is_found_under(self):
+        async def audit(turn): ...
+
+        @hook(TurnHook.BEFORE_RUN)
+        async def other(turn): ...
+
+        HookRegistry.register(audit, "trail", TurnHook.BEFORE_RUN)
+        assert HookRegistry.name_of(audit) == "trail"
+        HookRegistry.register(audit)
+        assert HookRegistry.name_of(audit) == "audit"
+
+    def test_knows_no_name_of_a_hook_that_it_does_not_have(self):
+        @hook(TurnHook.BEFORE_RUN)
+        async def audit(turn): ...
+
+        HookRegistry.clear()
+        with pytest.raises(UnregisteredHookError, match="'audit'"):
+            HookRegistry.name_of(audit)

@@ -1,0 +1,279 @@
+"""The public API as type checkers see it: checked by mypy and basedpyright, never run."""
+
+from asyncio import Lock
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, assert_type
+
+from pygents import (
+    Agent,
+    AgentHook,
+    AgentRegistry,
+    Hook,
+    HookRegistry,
+    HookType,
+    Memory,
+    MemoryHook,
+    SafeExecutionError,
+    StopReason,
+    Tool,
+    ToolHook,
+    ToolMetadata,
+    ToolRegistry,
+    Turn,
+    TurnCancelledError,
+    TurnHook,
+    TurnTimeoutError,
+    UnregisteredToolError,
+    WrongRunMethodError,
+    current_agent,
+    current_turn,
+    hook,
+    tool,
+)
+
+# Tools keep the signature of their function.
+
+
+@tool()
+async def greet(name: str, *, loud: bool = False) -> str:
+    """Greet somebody."""
+    return name.upper() if loud else name
+
+
+@tool
+async def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@tool(lock=True, permission="admin")
+async def count(end: int, permission: str = "guest") -> AsyncIterator[int]:
+    """Count, as most people annotate it."""
+    for number in range(end):
+        yield number
+
+
+@tool()
+async def letters(text: str) -> AsyncGenerator[str]:
+    """Spell, as it is exactly."""
+    for letter in text:
+        yield letter
+
+
+async def call_tools() -> None:
+    """Call tools like functions."""
+    assert_type(await greet("Ada", loud=True), str)
+    assert_type(await add(1, b=2), int)
+    async for number in count(3, permission="guest"):
+        assert_type(number, int)
+    async for letter in letters("ada"):
+        assert_type(letter, str)
+    async with aclosing(letters("ada")) as values:
+        assert_type(await anext(values), str)
+    await greet(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await greet("Ada", quiet=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await add("1", 2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def refuse_plain_functions() -> None:
+    """Refuse what is not async."""
+
+    def plain() -> None: ...
+
+    tool(plain)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    tool()(plain)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def use_tools(any_tool: Tool) -> None:
+    """Use tools by the protocol: every one conforms to the protocol."""
+    tools: list[Tool] = [greet, add, count, letters]
+    one: Tool = greet
+    assert_type(any_tool.metadata, ToolMetadata)
+    assert_type(any_tool.metadata.start_time, datetime | None)
+    assert_type(any_tool.metadata.dict(), dict[str, str | None])
+    assert_type(any_tool.lock, Lock | None)
+    assert_type(any_tool.hooks, list[Hook])
+    assert_type(greet.metadata.name, str)
+    assert_type(greet.__name__, str)
+    greet.hooks.append(audit)
+    assert_type(ToolRegistry.get("greet"), Tool)
+    assert_type(ToolRegistry.all(), list[Tool])
+    function: Callable[..., Coroutine[Any, Any, int]] = add
+    _ = tools, one, function
+
+
+# Hooks are checked against the arguments of their event.
+
+
+@hook(TurnHook.BEFORE_RUN)
+async def audit(turn: Turn[Any]) -> None:
+    """Note a turn."""
+    assert_type(turn.stop_reason, StopReason | None)
+
+
+@hook(TurnHook.ON_ERROR, lock=True, level="error")
+async def note_error(turn: Turn[Any], exception: BaseException, level: str = "info") -> None:
+    """Note an error, with a fixed argument."""
+
+
+@hook(TurnHook.ON_VALUE)
+async def note_value(turn: Turn[Any], value: object) -> None:
+    """Note a value."""
+
+
+@hook(AgentHook.BEFORE_TURN)
+async def before_turn(agent: Agent) -> None:
+    """Note an agent."""
+
+
+@hook(AgentHook.AFTER_TURN)
+async def after_turn(agent: Agent, turn: Turn[Any]) -> None:
+    """Note both."""
+
+
+@hook(AgentHook.ON_TURN_VALUE)
+async def on_turn_value(agent: Agent, turn: Turn[Any], value: Any) -> None:
+    """Note all three."""
+
+
+@hook(AgentHook.ON_TURN_ERROR)
+async def on_turn_error(agent: Agent, turn: Turn[Any], exception: BaseException) -> None:
+    """Note an error."""
+
+
+@hook(ToolHook.BEFORE_INVOKE)
+async def before_invoke(name: str, *, loud: bool = False) -> None:
+    """Take what the tool takes."""
+
+
+@hook(ToolHook.AFTER_INVOKE)
+async def after_invoke(value: int) -> None:
+    """Take what the tool gives."""
+
+
+@hook(MemoryHook.AFTER_APPEND)
+async def after_append(items: list[str]) -> None:
+    """Take the items."""
+
+
+@hook([TurnHook.BEFORE_RUN, AgentHook.AFTER_TURN])
+async def both(*args: Any, **kwargs: Any) -> None:
+    """Serve two events."""
+
+
+async def use_hooks() -> None:
+    """Use hooks by the protocol: every one conforms to the protocol."""
+    hooks: list[Hook] = [audit, note_error, note_value, before_turn, before_invoke, after_append, both]
+    assert_type(audit, Hook)
+    assert_type(audit.type, HookType | tuple[HookType, ...])
+    assert_type(audit.hook_type, HookType | tuple[HookType, ...])
+    assert_type(audit.lock, Lock | None)
+    assert_type(audit.fn, Callable[..., Awaitable[None]])
+    assert_type(audit.metadata.end_time, datetime | None)
+    await audit(Turn("greet"))
+    assert_type(HookRegistry.get("audit"), Hook)
+    assert_type(HookRegistry.get_by_type(TurnHook.BEFORE_RUN, hooks), Hook | None)
+
+
+def refuse_hooks_with_other_arguments() -> None:
+    """Refuse hooks that cannot take the arguments of their event."""
+
+    async def takes_two(turn: Turn[Any], value: object) -> None: ...
+
+    async def takes_an_agent(agent: Agent) -> None: ...
+
+    async def takes_text(items: str) -> None: ...
+
+    def plain(turn: Turn[Any]) -> None: ...
+
+    hook(TurnHook.BEFORE_RUN)(takes_two)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hook(TurnHook.AFTER_RUN)(takes_an_agent)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hook(MemoryHook.BEFORE_APPEND)(takes_text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hook(TurnHook.BEFORE_RUN)(plain)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hook("before_run")  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+# Turns carry the type of their value.
+
+
+async def run_turns() -> None:
+    """Run turns of both kinds."""
+    by_name = Turn("greet", kwargs={"name": "Ada"})
+    assert_type(by_name, Turn[Any])
+    by_tool = Turn(greet, args=["Ada"], timeout=None, metadata={"id": 1}, hooks=[audit])
+    assert_type(by_tool, Turn[str])
+    assert_type(await by_tool.returning(), str)
+    of_values = Turn(count, [3])
+    assert_type(of_values, Turn[int])
+    async for number in of_values.yielding():
+        assert_type(number, int)
+    async with aclosing(Turn[str]("letters", ["ada"]).yielding()) as values:
+        assert_type(await anext(values), str)
+    told = Turn[str]("greet")
+    assert_type(await told.returning(), str)
+    assert_type(told.copy(), Turn[str])
+    assert_type(told.start_time, datetime | None)
+    assert_type(told.timeout, float | None)
+    assert_type(told.args, list[Any])
+    assert_type(told.kwargs, dict[str, Any])
+    assert_type(told.metadata, dict[str, Any])
+    assert_type(told.hooks, list[Hook])
+    assert_type(told.to_dict(), dict[str, Any])
+    assert_type(Turn[str].from_dict(told.to_dict()), Turn[str])
+    assert_type(Turn.from_dict(told.to_dict()), Turn[Any])
+    told.start_time = datetime.fromtimestamp(0)  # noqa: DTZ006
+    told.stop_reason = StopReason.CANCELLED
+    told.timeout = 5
+
+
+async def run_agents() -> None:
+    """Put turns and stream what comes of them."""
+    agent = Agent("greeter", "Greets people", [greet, add])
+    assert_type(agent.tools, list[Tool])
+    assert_type(agent.hooks, list[Hook])
+    agent.hooks.append(before_turn)
+    await agent.put(Turn("greet", args=["Ada"]))
+    await agent.put(Turn(greet, args=["Ada"]))
+    await agent.send_turn("other", Turn("greet"))
+    async for turn, value in agent.run():
+        assert_type(turn, Turn[Any])
+        assert_type(value, Any)
+    child = agent.branch("child", hooks=None)
+    assert_type(child, Agent)
+    assert_type(Agent.from_dict(agent.to_dict()), Agent)
+    assert_type(AgentRegistry.get("greeter"), Agent)
+    assert_type(current_agent(), Agent | None)
+    assert_type(current_turn(), Turn[Any] | None)
+    agent.ref.tell(Turn("greet"))
+    assert_type(await agent.stop(), bool)
+
+
+async def use_memory() -> None:
+    """Remember things."""
+    memory = Memory(10, hooks=[after_append])
+    await memory.append("a", 2)
+    assert_type(memory.items, list[Any])
+    assert_type(len(memory), int)
+    assert_type(bool(memory), bool)
+    assert_type("a" in memory, bool)
+    assert_type(memory.branch(hooks=[]), Memory)
+    assert_type(Memory.from_dict(memory.to_dict()), Memory)
+    Memory("10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def catch_errors() -> None:
+    """Read the fields of errors."""
+    try:
+        ToolRegistry.get("nobody")
+    except UnregisteredToolError as error:
+        assert_type(error.name, str)
+    except WrongRunMethodError as error:
+        assert_type(error.method, str)
+    except TurnTimeoutError as error:
+        assert_type(error.timeout, float)
+    except TurnCancelledError as error:
+        assert_type(error.reason, str)
+    except SafeExecutionError:
+        raise
