@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
 
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
 
 from pygents.actors.actor import AsyncActor, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
@@ -247,8 +248,12 @@ class AgentActor(AsyncActor):
                 self._end_lost_drain(other)
             else:
                 await other.close()
+        try:
+            drain.begin()
+        except BaseException:
+            inbox.release()
+            raise
         agent.__dict__["_drain"] = drain
-        drain.begin()
         cast("CallerDispatcher", self._dispatcher).loop = asyncio.get_running_loop()
 
     def _end_lost_drain(self, drain: Drain) -> None:
@@ -381,7 +386,7 @@ class AgentActor(AsyncActor):
     def _let_go(self, rest: Sequence[Envelope[Any]]) -> None:
         """Answer the askers; the turns stay in the mailbox, for `snapshot`."""
         in_hand = self.actor_inbox.in_hand
-        cut = [in_hand] if in_hand is not None and isinstance(in_hand.message, Turn) else []
+        cut = [] if in_hand is None or isinstance(in_hand.message, _ActorStop) else [in_hand]
         self._answer_unhandled([*cut, *rest])
 
     def _lose_loop(self, refused: Envelope[Any] | None = None) -> None:

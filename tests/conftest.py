@@ -13,6 +13,12 @@ from pygents.registry import AgentRegistry, HookRegistry, ToolRegistry
 from tests.virtual_time import VirtualTimeLoop
 
 
+def pytest_collection_finish() -> None:
+    """Leave what collecting the tests has made out of the collections that each test ends with."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run an ``async def`` test: on virtual time, or on real time if it is marked ``real_time``."""

@@ -271,9 +271,10 @@ class AsyncActor(Actor):
             refused: an envelope whose sender is told that it is not accepted
 
         """
-        if not self.actor_inbox.closed:
-            logger.warning("%s ends without on_stop: its event loop was closed before it was stopped", self)
+        was_closed = self.actor_inbox.closed
         self.actor_inbox.close()
+        if not was_closed:
+            logger.warning("%s ends without on_stop: its event loop was closed before it was stopped", self)
         self._leave_pykka()
         self._answer_unhandled([left for left in self.actor_inbox.clear() if left is not refused])
         self._dispatcher.discard(self._end_with_loop)
@@ -301,14 +302,14 @@ class AsyncActor(Actor):
 def answer(reply: Future[Any] | None, value: object) -> None:
     """Give an asker its answer, if somebody asked."""
     if reply is not None:
-        reply.set(value)
+        with suppress(queue.Full):  # the asker has settled it already
+            reply.set(value)
 
 
 def _answer_dead(envelope: Envelope[Any], actor: AsyncActor) -> bool:
     reply = envelope.reply_to
     if isinstance(envelope.message, _ActorStop):
-        with suppress(queue.Full):
-            answer(reply, True)  # noqa: FBT003
+        answer(reply, True)  # noqa: FBT003
         return True
     if reply is None:
         return False

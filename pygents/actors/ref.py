@@ -172,8 +172,8 @@ class ActorRef[A: Actor](PykkaRef[A]):
         try:
             self.actor_inbox.put_stop(envelope)
             loop = self.serving_loop  # also the loop of who drained the actor
-            if loop is not None and loop.is_closed() and not self.actor_inbox.closed:
-                raise ActorDeadError  # noqa: TRY301
+            if loop is not None and loop.is_closed():
+                self._lose_loop()
         except ActorDeadError:
             self._dead(envelope)
             with suppress(queue.Full):
@@ -189,7 +189,11 @@ class ActorRef[A: Actor](PykkaRef[A]):
     def _dead(self, refused: "Envelope[Any]") -> ActorDeadError:
         """Return the error for a message that is refused; if its loop has gone, the actor ends now."""
         loop = self.serving_loop
-        actor = self._actor_weakref()
-        if actor is not None and loop is not None and loop.is_closed():
-            cast("_Stranded", actor)._lose_loop(refused)
+        if loop is not None and loop.is_closed():
+            self._lose_loop(refused)
         return ActorDeadError(f"{self} not found: it has stopped and takes no more messages")
+
+    def _lose_loop(self, refused: "Envelope[Any] | None" = None) -> None:
+        actor = self._actor_weakref()
+        if actor is not None:
+            cast("_Stranded", actor)._lose_loop(refused)

@@ -58,6 +58,7 @@ class Reply[T](Future[T]):
         self._done = False
         self._value: T | None = None
         self._error: BaseException | None = None
+        self._traceback: TracebackType | None = None
         self._wakeups: list[Callable[[], object]] | None = None
         self._sources: Sequence[Future[Any]] = ()
         self._combine: Callable[[list[Any]], T] | None = None
@@ -194,6 +195,7 @@ class Reply[T](Future[T]):
                 raise queue.Full
             self._value = value
             self._error = error
+            self._traceback = None if error is None else error.__traceback__
             self._done = True
             wakeups, self._wakeups = self._wakeups, None
         for wake in wakeups or ():
@@ -201,7 +203,7 @@ class Reply[T](Future[T]):
 
     def _outcome(self) -> T:
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(self._traceback)  # or it would grow with each who is told
         return cast("T", self._value)
 
     def _add_wakeup(self, wake: Callable[[], object]) -> bool:
@@ -262,9 +264,18 @@ class Reply[T](Future[T]):
             if self._get_hook is not None:
                 return await _wait_on_thread(self)
             if self._combine is not None:
-                return self._combine_once([await _wait(source) for source in self._sources])
+                return await self._combine_async([await _wait(source) for source in self._sources])
             await self._wait_for_outcome()
         return self._outcome()
+
+    async def _combine_async(self, values: list[Any]) -> T:
+        once = cast("threading.RLock", self._once)
+        if not once.acquire(blocking=False):  # the function is running on another thread
+            return await _wait_on_thread(self)
+        try:
+            return self._combine_once(values)
+        finally:
+            once.release()
 
     async def _wait_for_outcome(self) -> None:
         loop = asyncio.get_running_loop()
