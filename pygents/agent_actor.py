@@ -43,7 +43,6 @@ from pygents.turn import Turn
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
-    from pygents.tool import Tool
 
 __all__ = ["AgentActor", "check_turn", "is_turn"]
 
@@ -66,7 +65,7 @@ def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
         ValueError: if it has no tool, or one that the agent lacks
 
     """
-    if not is_turn(turn):
+    if not isinstance(turn, Turn):
         msg = f"Agent {agent.name!r} does not understand {turn!r}: send it a Turn"
         raise TypeError(msg)
     if turn.tool is None:
@@ -75,7 +74,7 @@ def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
     if turn.tool not in agent.tools:
         msg = f"Agent {agent.name!r} does not accept tool {turn.tool.metadata.name!r}"
         raise ValueError(msg)
-    return turn
+    return turn  # pyright: ignore[reportUnknownVariableType]
 
 
 class AgentActor(AsyncActor):
@@ -195,7 +194,7 @@ class AgentActor(AsyncActor):
                 token = running.set(frame)
                 inside = True
                 try:
-                    if is_streaming(cast("Tool", turn.tool)):
+                    if is_streaming(turn.tool):
                         async with aclosing(turn.yielding()) as values:
                             step = begin(values)
                             while True:

@@ -21,7 +21,7 @@ from asyncio import CancelledError, Task
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pygents.intercept import consumer_is_cancelled
 
@@ -36,10 +36,10 @@ _TASK_NAME = "pygents-tool"  # a name of its own per task would cost as much as 
 _PATIENCE = 5.0  # seconds between two warnings that cancelled code goes on
 
 
-def is_streaming(tool: "Tool") -> bool:
+def is_streaming(tool: "Tool | None") -> bool:
     """Return whether a tool yields values rather than returning one."""
     known: bool | None = getattr(tool, "streams", None)
-    return inspect.isasyncgenfunction(tool.fn) if known is None else known
+    return inspect.isasyncgenfunction(getattr(tool, "fn", None)) if known is None else known
 
 
 class ExpiredError(Exception):
@@ -113,7 +113,7 @@ async def run_in_time[T](work: Coroutine[Any, Any, Outcome[T]], timeout: float |
     except CancelledError as error:  # the code cancelled its own task in its last step
         raise LeakedCancellationError from error
     if failure is None:
-        return cast("T", value)
+        return value  # type: ignore[return-value]  # pyright: ignore[reportReturnType] (a cast is a call, for every turn)
     if isinstance(failure, CancelledError):
         raise LeakedCancellationError from failure
     raise failure
@@ -212,19 +212,11 @@ class TimedSteps:
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._left = timeout
+        self.is_over = False
+        """Whether the time is up: code that never suspends is not interrupted in a step, but gets no other."""
         self._label = label
         self._expired = False
         self._patience: _Patience
-
-    def check(self) -> None:
-        """Check that there is time left for another step: code that never suspends is not interrupted in one.
-
-        Raises:
-            ExpiredError: if there is none
-
-        """
-        if self._left is not None and self._left <= 0:
-            raise ExpiredError
 
     @coroutine
     def step[T](self, awaitable: Awaitable[T]) -> Generator[Any, None, T]:
@@ -236,16 +228,18 @@ class TimedSteps:
             BaseException: what the code raised
 
         """
-        steps = cast("_Steppable", awaitable)
+        steps: Any = awaitable
         left = self._left
         started = self._time()
         try:
             waits_for = steps.send(None)
         except StopIteration as stop:
             if left is not None:
-                self._left = left + started - self._time()
-            return cast("T", stop.value)
-        return cast("T", (yield from self._suspended(steps, waits_for, started)))
+                self._left = left = left + started - self._time()
+                self.is_over = left <= 0
+            return stop.value  # type: ignore[no-any-return]  # pyright: ignore[reportReturnType] (a cast is a call)
+        value: T = yield from self._suspended(steps, waits_for, started)
+        return value
 
     def _suspended(self, steps: _Steppable, waits_for: object, started: float) -> Generator[Any, None, Any]:
         task = asyncio.current_task()
@@ -269,6 +263,7 @@ class TimedSteps:
         finally:
             if self._left is not None:
                 self._left += started - self._time()
+                self.is_over = self._left <= 0
             self._patience.stop()
             if timer is not None:
                 timer.cancel()

@@ -19,7 +19,7 @@ from pygents.errors import SafeExecutionError, WrongRunMethodError
 from pygents.generators import begin
 from pygents.hooks import TurnHook
 from pygents.intercept import check_hooks, run_hooks
-from pygents.invocation import TimedSteps, close, is_streaming, run_in_time
+from pygents.invocation import ExpiredError, TimedSteps, close, is_streaming, run_in_time
 from pygents.metadata import Moment
 from pygents.outcome import StopReason, fail
 from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_metadata, checked_timeout, checked_tool
@@ -176,7 +176,8 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
 
         """
         tool = self._begin(streams=False)
-        token = self._enter()
+        frame = running.get()
+        token = None if type(frame) is tuple and frame[1] is self else self._enter()
         state = self.__dict__
         try:
             if self.hooks:
@@ -216,7 +217,8 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
             values = await steps.step(self._open(tool))
-            steps.check()
+            if steps.is_over:
+                raise ExpiredError  # noqa: TRY301 (judged below, like what the tool raises)
             step = begin(values)
             while True:
                 try:
@@ -231,7 +233,8 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
                 token = None
                 yield value
                 token = None if running.get() is frame else running.set(frame)
-                steps.check()
+                if steps.is_over:
+                    raise ExpiredError  # noqa: TRY301
                 step = values.__anext__()
             state["stop_reason"] = _COMPLETED
             if self.hooks:
@@ -262,7 +265,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         if tool is None:
             msg = "Turn has no tool: set turn.tool before it runs"
             raise ValueError(msg)
-        if is_streaming(tool) is not streams:
+        if getattr(tool, "streams", None) is not streams and is_streaming(tool) is not streams:
             raise WrongRunMethodError(tool.metadata.name, "returning" if streams else "yielding")
         state, run = self.__dict__, time()
         if state.setdefault("_run", run) is not run:
@@ -281,7 +284,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
     async def _attempt(self, tool: "Tool") -> "Outcome[T]":
         """Call a coroutine tool so that nothing it raises leaves the task that this is run in."""
         try:
-            args, kwargs = list(self.args), dict(self.kwargs)
+            args, kwargs = [*self.args], {**self.kwargs}
             if has_dynamic(args, kwargs):
                 args, kwargs = await evaluate_all(args, kwargs)
             self.__dict__["_called_with"] = args, kwargs

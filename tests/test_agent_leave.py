@@ -318,6 +318,15 @@ async def test_nothing_is_lost_if_the_consumer_is_cancelled_in_a_hook(kind, agen
     assert ["chained" if isinstance(value, Turn) else value for value in await run(agent)] == values
 
 
+async def test_a_turn_is_spent_and_answered_if_the_consumer_is_cancelled_in_its_after_turn_hook(agent):
+    answer = agent.ref.ask(Turn("work", ["t"]), block=False)
+    pause_in(AgentHook.AFTER_TURN, agent)
+    assert await cancel_after(50, agent)
+    assert (answer.done, agent.to_dict()["current_turn"]) == (True, None)
+    agent.hooks = []
+    assert (await answer, await run(agent)) == ("t", [])
+
+
 async def test_a_returned_turn_is_not_lost_if_the_consumer_is_cancelled_while_it_is_put(agent):
     await agent.put(Turn("chain", ["c"]))
     pause_in(AgentHook.BEFORE_PUT, agent)

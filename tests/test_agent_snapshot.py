@@ -347,6 +347,16 @@ async def test_a_snapshot_can_be_restored_though_the_agent_was_told_what_it_does
     assert "'a' does not accept tool 'fail'" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("reason", "values"), [("error", ["x"]), ("timeout", ["x"]), ("completed", ["x"]), ("cancelled", ["c", "x"])]
+)
+async def test_how_a_stored_turn_in_hand_had_ended_says_whether_it_is_run(reason, values, tools):
+    current = {"tool_name": "work", "args": ["c"], "stop_reason": reason}
+    agent = Agent.from_dict({**GOOD, "current_turn": current, "queue": [Turn("work", ["x"]).to_dict()]})
+    assert (agent.to_dict()["current_turn"] is None) == (reason in {"error", "timeout"})
+    assert await run(agent) == values
+
+
 async def test_a_turn_in_hand_whose_tool_the_restored_agent_lacks_is_refused_when_it_comes_to_it(tools, ran, caplog):
     agent = Agent.from_dict({**GOOD, "current_turn": {"tool_name": "fail"}, "queue": [Turn("work", ["x"]).to_dict()]})
     assert await run(agent) == ["x"]

@@ -7,15 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(scope="package", autouse=True)
-def only_new_garbage() -> Iterator[None]:
-    """Let each collection look only at what the tests have made: it takes a tenth of the time."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(autouse=True)
 def no_complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fail if a task was destroyed while pending, or its exception never looked at."""

@@ -7,7 +7,15 @@ import threading
 import pytest
 from pykka import ActorRegistry
 
-from pygents.actors import ActorDeadError, AsyncActor, CallerDispatcher, Mailbox, ThreadDispatcher, dispatcher
+from pygents.actors import (
+    ActorDeadError,
+    AsyncActor,
+    CallerDispatcher,
+    LoopDispatcher,
+    Mailbox,
+    ThreadDispatcher,
+    dispatcher,
+)
 from tests.actors.helpers import PATIENCE, Echo, Life, hang, in_thread, messages_of
 
 dies_loudly = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -338,6 +346,30 @@ def test_a_dispatcher_that_does_not_open_leaves_no_actor_behind():
     assert not refs[0].is_alive()
     with pytest.raises(ActorDeadError):
         refs[0].tell("nobody would ever handle it")
+
+
+def test_an_actor_that_is_started_on_a_loop_that_has_just_been_closed_is_dead_at_once(caplog):
+    class Closing(LoopDispatcher):
+        @classmethod
+        def open(cls):
+            loop = asyncio.new_event_loop()
+            loop.close()
+            return cls(loop)
+
+    class Late(Life):
+        dispatcher = Closing
+
+        def __init__(self, log):
+            super().__init__(log)
+            replies.append(self.actor_ref.ask("early", block=False))
+
+    log, replies = [], []
+    with pytest.raises(ActorDeadError):
+        Late.start(log)
+    assert ActorRegistry.get_all() == []
+    assert log == []
+    with pytest.raises(ActorDeadError):
+        replies[0].get(timeout=0)
 
 
 def test_the_log_is_the_runtimes_own(caplog):

@@ -34,16 +34,14 @@ entered = threading.Event()
 """
 
 
-def run(program, *options):
+def run(program):
     """Run a program in a new interpreter with every warning shown; return its exit code, output and complaints."""
-    code = PRELUDE + textwrap.dedent(program)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "always"}
     done = subprocess.run(
-        [sys.executable, "-X", "dev", *options, "-c", code],
+        [sys.executable, "-W", "always", "-c", PRELUDE + textwrap.dedent(program)],
         capture_output=True,
         text=True,
         timeout=30,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     return done.returncode, done.stdout.split(), done.stderr

@@ -130,6 +130,14 @@ class MailboxMachine(RuleBasedStateMachine):
         self.mailbox.forget()
         self.queued, self.in_hand = [], None
 
+    @precondition(lambda self: self.closed)
+    @rule()
+    def clear(self):
+        in_hand = [] if self.in_hand is None else [self.in_hand]
+        assert self.mailbox.clear() == in_hand + self.queued
+        assert self.mailbox.clear() == []
+        self.queued, self.in_hand = [], None
+
     @invariant()
     def the_mailbox_looks_like_the_model(self):
         assert self.mailbox.contents() == (self.in_hand, self.queued)
