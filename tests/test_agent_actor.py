@@ -333,6 +333,17 @@ async def test_an_agent_cannot_wait_in_its_own_tool_or_hook_for_its_own_end(agen
     assert agent.ref.is_alive()
 
 
+async def test_a_put_hook_may_stop_an_agent_that_nobody_runs(agent):
+    @hook(AgentHook.AFTER_PUT)
+    async def stop(agent, turn):
+        await agent.stop()
+
+    agent.hooks.append(stop)
+    await agent.put(Turn("stream"))
+    assert not agent.ref.is_alive()
+    assert len(agent.to_dict()["queue"]) == 1
+
+
 async def test_a_tool_may_have_its_agent_stopped_after_what_is_queued(agent):
     await agent.put(calling(lambda: current_agent().ref.stop(block=False) and "stopping"))
     await agent.put(Turn("wait", ["not run"]))
