@@ -390,8 +390,9 @@ class AgentActor(AsyncActor):
 
     def _lose_loop(self, refused: Envelope[Any] | None = None) -> None:
         """End because the loop was closed on which somebody drained the agent."""
-        self._let_go([left for left in self.actor_inbox.close() if left is not refused])
-        self._leave_pykka()
+        if not self.actor_inbox.closed:
+            self._let_go([left for left in self.actor_inbox.close() if left is not refused])
+            self._leave_pykka()
 
     def collect(self) -> None:
         """End because nobody holds the agent; called by the garbage collector, on any thread, inside any code."""

@@ -298,13 +298,29 @@ def test_an_agent_whose_run_was_left_open_on_a_closed_loop_is_stopped_when_it_is
     assert not ref.is_alive()
 
 
-def test_an_agent_whose_loop_was_closed_during_a_run_can_be_stopped(echo, even_if_it_fails):
-    agent = Agent("a", "d", [echo])
-    agent.ref.tell(Turn("echo", [1]))
+def test_an_agent_whose_loop_was_closed_during_a_run_can_be_stopped(even_if_it_fails, caplog):
+    @tool()
+    async def stream():
+        yield 1
+
+    agent = Agent("a", "d", [stream])
+    agent.ref.tell(Turn("stream"))
+    agent.ref.tell(Turn("stream"))
+    answer = agent.ref.ask(Turn("stream"), block=False)
     results, loop = agent.run(), asyncio.new_event_loop()
     loop.run_until_complete(anext(results))
     loop.close()
-    assert agent.ref.stop(timeout=5) is True
+    assert agent.ref.stop(timeout=1) is True
+    with pytest.raises(ActorDeadError):
+        answer.get(timeout=1)
+    assert len(agent.to_dict()["queue"]) == 2
+    Agent("a", "d", []).ref.stop()
+    with pytest.raises(ActorDeadError):
+        agent.ref.tell(Turn("stream"))
+    assert agent.ref.stop(timeout=1) is False
+    del agent, results
+    gc.collect()
+    assert caplog.text.count("not handled") == 1
 
 
 @pytest.mark.timeout(10)

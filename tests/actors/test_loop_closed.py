@@ -1,13 +1,16 @@
 """Loops that are closed by hand, without the courtesies of asyncio.run: their actors are dead for who sends next."""
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 
 import pytest
 from pykka import ActorRegistry
 
 from pygents.actors import ActorDeadError, LoopDispatcher
+from pygents.actors.dispatcher import LoopEndedError
 from tests.actors.helpers import PATIENCE, Echo, Life, assert_dead_to_everyone, hang, in_thread, messages_of, until
 
 
@@ -141,6 +144,35 @@ class TestClosedByHand:
         assert stopped.get(timeout=0) is True
         with pytest.raises(ActorDeadError):
             behind.get(timeout=0)
+
+    def test_a_handler_that_never_ended_is_collected_with_its_actor(self, by_hand, caplog):
+        caplog.set_level("CRITICAL", "pygents.actors")  # a log record would keep the actor
+        log = []
+        ref = by_hand.run(lambda: Life.start(log))
+        actor = weakref.ref(ref._actor_weakref())
+        ref.tell(hang)
+        by_hand.run_until(lambda: hang in log)
+        by_hand.close_under(ref)
+        ref.stop()
+        gc.collect()
+        assert actor() is None
+        assert log == ["start", hang], "neither on_failure nor on_stop"
+
+    @pytest.mark.parametrize("verb", ["ask", "stop"])
+    def test_a_sender_whose_message_another_thread_has_answered_gets_that_answer(self, by_hand, verb, monkeypatch):
+        def schedule(dispatcher, activate):
+            in_thread(ref.stop)()  # notices that the loop is closed, and answers what has just been put
+            raise LoopEndedError("closed")
+
+        ref = by_hand.run(Echo.start)
+        by_hand.close()
+        monkeypatch.setattr(LoopDispatcher, "schedule", schedule)
+        if verb == "stop":
+            assert ref.stop() is True
+        else:
+            with pytest.raises(ActorDeadError, match="stopped before handling"):
+                ref.ask("accepted")
+        assert_dead_to_everyone(ref)
 
     def test_a_failure_that_was_being_dealt_with_is_not_counted_as_unhandled(self, by_hand, caplog):
         class Slow(Life):
