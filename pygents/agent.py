@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from pygents.agent_actor import AgentActor, check_turn
+from pygents.acceptance import check_turn
+from pygents.agent_actor import AgentActor
 from pygents.errors import SafeExecutionError
 from pygents.intercept import check_hooks
 from pygents.names import check_name

@@ -19,17 +19,19 @@ import _thread
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
+from pygents.acceptance import check_turn, has_failed, is_turn, is_work
 from pygents.actors.actor import AsyncActor, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
+from pygents.agent_hooks import run_agent_hooks, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running
 from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
@@ -44,37 +46,12 @@ from pygents.turn import Turn
 if TYPE_CHECKING:
     from pygents.agent import Agent
 
-__all__ = ["AgentActor", "check_turn", "is_turn"]
+__all__ = ["AgentActor"]
 
 logger = logging.getLogger("pygents.agent")
 
 type Work = Envelope[Turn[Any]]
 type Result = tuple[Turn[Any], Any]
-
-
-def is_turn(message: object) -> TypeGuard[Turn[Any]]:
-    """Return whether a message is a turn."""
-    return isinstance(message, Turn)
-
-
-def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
-    """Return `turn` if it is one that the agent can run.
-
-    Raises:
-        TypeError: if it is no turn
-        ValueError: if it has no tool, or one that the agent lacks
-
-    """
-    if not isinstance(turn, Turn):
-        msg = f"Agent {agent.name!r} does not understand {turn!r}: send it a Turn"
-        raise TypeError(msg)
-    if turn.tool is None:
-        msg = "Turn has no tool"
-        raise ValueError(msg)
-    if turn.tool not in agent.tools:
-        msg = f"Agent {agent.name!r} does not accept tool {turn.tool.metadata.name!r}"
-        raise ValueError(msg)
-    return turn  # pyright: ignore[reportUnknownVariableType]
 
 
 class AgentActor(AsyncActor):
@@ -112,11 +89,11 @@ class AgentActor(AsyncActor):
         in_hand, queued = self.actor_inbox.contents()
         turns: list[Turn[Any]] = [envelope.message for envelope in queued if is_turn(envelope.message)]
         current = None if in_hand is None else in_hand.message
-        return current if is_turn(current) and not _has_failed(current) else None, turns
+        return current if is_turn(current) and not has_failed(current) else None, turns
 
     def restore(self, current: Turn[Any] | None, queued: Sequence[Turn[Any]]) -> None:
         """Take what a snapshot had. A turn that had failed by then is spent, and not taken."""
-        if current is not None and not _has_failed(current):
+        if current is not None and not has_failed(current):
             self.actor_inbox.hold(Envelope(current))
         for turn in queued:
             self.actor_inbox.put(Envelope(turn))
@@ -203,7 +180,7 @@ class AgentActor(AsyncActor):
                                 except StopAsyncIteration:
                                     break
                                 if agent.hooks:
-                                    await _show(agent, turn, value, values.athrow)
+                                    await show(agent, turn, value, values.athrow)
                                 running.reset(token)
                                 inside = False
                                 yield turn, value
@@ -213,7 +190,7 @@ class AgentActor(AsyncActor):
                     else:
                         value = await turn.returning()
                         if agent.hooks:
-                            await _show(agent, turn, value, partial(fail, turn))
+                            await show(agent, turn, value, partial(fail, turn))
                         running.reset(token)
                         inside = False
                         yield turn, value
@@ -283,7 +260,7 @@ class AgentActor(AsyncActor):
         """Return the next turn, in hand; what is no turn of the agent's is answered on the way."""
         inbox = self.actor_inbox
         while not inbox.closed and (envelope := inbox.in_hand or inbox.peek()) is not None:
-            if not _is_work(agent, envelope.message):
+            if not is_work(agent, envelope.message):
                 if inbox.in_hand is None:
                     inbox.take()
                 await self._handle(envelope)
@@ -292,7 +269,7 @@ class AgentActor(AsyncActor):
                 await self._complete(agent, envelope)  # a snapshot was taken after its value and before its end
             else:
                 if agent.hooks:
-                    await _run_hooks(agent, None, AgentHook.BEFORE_TURN, agent)
+                    await run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent)
                 return inbox.in_hand or inbox.take()
         return None
 
@@ -316,7 +293,7 @@ class AgentActor(AsyncActor):
 
     async def _follow_up(self, agent: "Agent", turn: Turn[Any]) -> None:
         try:
-            await _run_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
+            await run_agent_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
         finally:
             output: object = turn.output
             if is_turn(output):
@@ -413,34 +390,6 @@ def _drain_of(agent: "Agent") -> Drain | None:
     """Return the drain that is on or was last; the agent keeps it, since it may keep the agent."""
     drain: Drain | None = agent.__dict__.get("_drain")
     return drain
-
-
-def _has_failed(turn: Turn[Any]) -> bool:
-    """Return whether a turn in hand is spent, though its end is still being handled."""
-    cut_by_itself = turn.running and turn.stop_reason is StopReason.CANCELLED
-    return cut_by_itself or turn.stop_reason in {StopReason.ERROR, StopReason.TIMEOUT}
-
-
-def _is_work(agent: "Agent", message: object) -> bool:
-    return isinstance(message, Turn) and message.tool in agent.tools
-
-
-async def _run_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
-    token = running.set(frame_for(turn, agent))
-    try:
-        await run_hooks(agent.hooks, hook_type, *args)
-    finally:
-        running.reset(token)
-
-
-async def _show(
-    agent: "Agent", turn: Turn[Any], value: object, fail_turn: Callable[[BaseException], Awaitable[object]]
-) -> None:
-    """Run the hooks for a value before the consumer gets it; what they raise is the turn's failure."""
-    try:
-        await run_hooks(agent.hooks, AgentHook.ON_TURN_VALUE, agent, turn, value)
-    except BaseException as error:  # noqa: BLE001 (raised again by the turn)
-        await fail_turn(error)
 
 
 def _running(agent: "Agent") -> SafeExecutionError:

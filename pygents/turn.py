@@ -217,10 +217,10 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
             values = await steps.step(self._open(tool))
-            if steps.is_over:
-                raise ExpiredError  # noqa: TRY301 (judged below, like what the tool raises)
-            step = begin(values)
             while True:
+                if steps.is_over:
+                    raise ExpiredError  # noqa: TRY301 (judged below, like what the tool raises)
+                step = values.__anext__() if output else begin(values)
                 try:
                     value = await steps.step(step)
                 except StopAsyncIteration:
@@ -233,9 +233,6 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
                 token = None
                 yield value
                 token = None if running.get() is frame else running.set(frame)
-                if steps.is_over:
-                    raise ExpiredError  # noqa: TRY301
-                step = values.__anext__()
             state["stop_reason"] = _COMPLETED
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.AFTER_RUN, self)

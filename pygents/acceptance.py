@@ -1,0 +1,47 @@
+"""What an agent accepts: which messages are turns that it can run, and which turns in hand are still to be run."""
+
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from pygents.outcome import StopReason
+from pygents.turn import Turn
+
+if TYPE_CHECKING:
+    from pygents.agent import Agent
+
+__all__ = ["check_turn", "has_failed", "is_turn", "is_work"]
+
+
+def is_turn(message: object) -> TypeGuard[Turn[Any]]:
+    """Return whether a message is a turn."""
+    return isinstance(message, Turn)
+
+
+def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
+    """Return `turn` if it is one that the agent can run.
+
+    Raises:
+        TypeError: if it is no turn
+        ValueError: if it has no tool, or one that the agent lacks
+
+    """
+    if not isinstance(turn, Turn):
+        msg = f"Agent {agent.name!r} does not understand {turn!r}: send it a Turn"
+        raise TypeError(msg)
+    if turn.tool is None:
+        msg = "Turn has no tool"
+        raise ValueError(msg)
+    if turn.tool not in agent.tools:
+        msg = f"Agent {agent.name!r} does not accept tool {turn.tool.metadata.name!r}"
+        raise ValueError(msg)
+    return turn  # pyright: ignore[reportUnknownVariableType]
+
+
+def is_work(agent: "Agent", message: object) -> bool:
+    """Return whether a message is a turn that the agent can run."""
+    return isinstance(message, Turn) and message.tool in agent.tools
+
+
+def has_failed(turn: Turn[Any]) -> bool:
+    """Return whether a turn in hand is spent, though its end is still being handled."""
+    cut_by_itself = turn.running and turn.stop_reason is StopReason.CANCELLED
+    return cut_by_itself or turn.stop_reason in {StopReason.ERROR, StopReason.TIMEOUT}

@@ -1,0 +1,33 @@
+"""Running an agent's own hooks around its turns."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from pygents.context import frame_for, running
+from pygents.hooks import AgentHook
+from pygents.intercept import run_hooks
+from pygents.turn import Turn
+
+if TYPE_CHECKING:
+    from pygents.agent import Agent
+
+__all__ = ["run_agent_hooks", "show"]
+
+
+async def run_agent_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
+    """Run the hooks for an event, with the agent and the turn as what is running."""
+    token = running.set(frame_for(turn, agent))
+    try:
+        await run_hooks(agent.hooks, hook_type, *args)
+    finally:
+        running.reset(token)
+
+
+async def show(
+    agent: "Agent", turn: Turn[Any], value: object, fail_turn: Callable[[BaseException], Awaitable[object]]
+) -> None:
+    """Run the hooks for a value before the consumer gets it; what they raise is the turn's failure."""
+    try:
+        await run_hooks(agent.hooks, AgentHook.ON_TURN_VALUE, agent, turn, value)
+    except BaseException as error:  # noqa: BLE001 (raised again by the turn)
+        await fail_turn(error)
