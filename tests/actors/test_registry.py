@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pykka import ActorRegistry, ThreadingActor
 
@@ -15,6 +15,7 @@ steps = st.lists(st.tuples(st.sampled_from(["append", "remove"]), st.integers(0,
 
 
 class TestRefSet:
+    @settings(deadline=None)
     @given(steps)
     def test_behaves_like_the_list_that_it_replaces(self, steps):
         refs = [object() for _ in range(5)]

@@ -6,7 +6,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pykka import Future, ThreadingFuture, Timeout
 
@@ -114,6 +114,7 @@ class TestDerived:
         assert outcome(mapped) == "second"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers()), st.integers(), st.booleans())
 def test_they_compute_what_the_builtins_do(items, start, wait_async):
     outcome = awaited if wait_async else blocking
