@@ -180,6 +180,15 @@ def test_a_closed_mailbox_hands_nothing_out_since_close_has_given_it_all_away():
     assert mailbox.contents() == (None, [1])
 
 
+@pytest.mark.parametrize("way", ["put", "put_stop", "put_in_place"])
+def test_a_closed_mailbox_takes_nothing_in_either(way):
+    mailbox = opened(list)
+    mailbox.close()
+    with pytest.raises(ActorDeadError, match="the mailbox is closed"):
+        getattr(mailbox, way)(1)
+    assert mailbox.contents() == (None, [])
+
+
 def test_it_is_pykkas_inbox_too():
     mailbox = opened(list)
     assert mailbox.empty()
