@@ -226,7 +226,7 @@ async def test_what_an_agent_has_in_its_mailbox_when_it_is_collected_is_answered
 
 
 def test_nothing_of_a_thousand_agents_piles_up(echo):
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
 
     async def use(number):
         agent = Agent(f"a{number}", "d", [echo])
@@ -248,7 +248,7 @@ def test_nothing_of_a_thousand_agents_piles_up(echo):
 
     asyncio.run(main())
     assert ActorRegistry.get_all() == []
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
 
 
 async def test_an_agent_is_held_by_its_run_and_goes_with_it(echo):
@@ -348,9 +348,9 @@ def test_an_agent_that_was_run_on_a_loop_that_is_closing_down_can_be_run_on_the_
 
 
 async def test_an_agent_that_is_collected_together_with_its_open_run_ends_its_tool_and_answers_once(caplog):
-    class Session: ...
+    class Holder: ...
 
-    ended, session = [], Session()
+    ended, holder = [], Holder()
 
     @tool()
     async def stream():
@@ -360,14 +360,14 @@ async def test_an_agent_that_is_collected_together_with_its_open_run_ends_its_to
             await asyncio.sleep(1)
             ended.append(True)
 
-    session.itself = session
-    session.agent = Agent("a", "d", [stream])
-    session.agent.session = session
-    answer, ref = session.agent.ref.ask(Turn("stream"), block=False), session.agent.ref
-    session.results = session.agent.run()
-    await anext(session.results)
+    holder.itself = holder
+    holder.agent = Agent("a", "d", [stream])
+    holder.agent.holder = holder
+    answer, ref = holder.agent.ref.ask(Turn("stream"), block=False), holder.agent.ref
+    holder.results = holder.agent.run()
+    await anext(holder.results)
     AgentRegistry.clear()
-    del session
+    del holder
     gc.collect()
     await asyncio.sleep(10)
     with pytest.raises((ActorDeadError, TurnCancelledError)):
