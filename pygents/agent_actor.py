@@ -29,7 +29,7 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from pygents.acceptance import check_turn, has_failed, is_turn, is_work
-from pygents.actors.actor import AsyncActor, fail_reply
+from pygents.actors.actor import AsyncActor, answer, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.agent_hooks import run_agent_hooks, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running
@@ -227,7 +227,7 @@ class AgentActor(AsyncActor):
         try:
             drain.begin()
         except BaseException:
-            inbox.release()
+            self._release()
             raise
         agent.__dict__["_drain"] = drain
         cast("CallerDispatcher", self._dispatcher).loop = asyncio.get_running_loop()
@@ -243,8 +243,12 @@ class AgentActor(AsyncActor):
             return
         cast("CallerDispatcher", self._dispatcher).loop = None
         drain.end()
+        self._release()
+
+    def _release(self) -> None:
+        """Give the mailbox back; if a stop is queued behind turns that stay, carry it out."""
         if not self.actor_inbox.release():
-            self._end_undrained()  # a stop is queued behind turns that this drain leaves
+            self._end_undrained()
 
     def _next_plain(self, agent: "Agent") -> Work | None:
         """Take the next turn if nothing else is to be done before it; else `_next` does that."""
@@ -334,11 +338,9 @@ class AgentActor(AsyncActor):
     def _spend(self, envelope: Work, error: BaseException | None) -> None:
         """Let go of a turn that has ended, and answer whoever asked for it."""
         self.actor_inbox.done(envelope)
-        if envelope.reply_to is None:
-            return
         if error is None:
-            envelope.reply_to.set(envelope.message.output)
-        else:
+            answer(envelope.reply_to, envelope.message.output)
+        elif envelope.reply_to is not None:
             fail_reply(envelope.reply_to, error, self)
 
     def _note_cancellation(self) -> None:
