@@ -13,12 +13,6 @@ from pygents.registry import AgentRegistry, HookRegistry, ToolRegistry
 from tests.virtual_time import VirtualTimeLoop
 
 
-def pytest_collection_finish() -> None:
-    """Leave what collecting the tests has made out of the collections that each test ends with."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run an ``async def`` test: on virtual time, or on real time if it is marked ``real_time``."""
@@ -35,6 +29,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def clean_slate() -> Iterator[None]:
     """Begin and end with empty registries; at the end no actor is alive, and no thread of ours but the shared one."""
     _clear()
+    gc.freeze()  # what is here already (the tests, what Hypothesis remembers) is left out of this test's collection
     yield
     _clear()
     gc.collect()
