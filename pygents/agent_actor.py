@@ -37,10 +37,10 @@ from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
 from pygents.intercept import consumer_is_cancelled, run_failure_hooks, run_hooks
-from pygents.invocation import is_streaming
 from pygents.outcome import StopReason, fail
 from pygents.registry import AgentRegistry
 from pygents.run import Drain, Run
+from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class AgentActor(AsyncActor):
                                 yield turn, value
                                 token = running.set(frame)
                                 inside = True
-                                step = values.__anext__()
+                                step = anext(values)
                     else:
                         value = await turn.returning()
                         if agent.hooks:
@@ -253,12 +253,10 @@ class AgentActor(AsyncActor):
     def _next_plain(self, agent: "Agent") -> Work | None:
         """Take the next turn if nothing else is to be done before it; else `_next` does that."""
         inbox = self.actor_inbox
-        if agent.hooks or inbox.in_hand is not None:
+        if agent.hooks or inbox.in_hand is not None or (envelope := inbox.take()) is None:
             return None
-        envelope = inbox.take()
-        if envelope is not None and isinstance(turn := envelope.message, Turn) and turn.tool in agent.tools:
-            return envelope
-        return None
+        turn = envelope.message
+        return envelope if isinstance(turn, Turn) and turn.tool in agent.tools else None
 
     async def _next(self, agent: "Agent") -> Work | None:
         """Return the next turn, in hand; what is no turn of the agent's is answered on the way."""
@@ -338,10 +336,13 @@ class AgentActor(AsyncActor):
     def _spend(self, envelope: Work, error: BaseException | None) -> None:
         """Let go of a turn that has ended, and answer whoever asked for it."""
         self.actor_inbox.done(envelope)
+        reply = envelope.reply_to
+        if reply is None:
+            return
         if error is None:
-            answer(envelope.reply_to, envelope.message.output)
-        elif envelope.reply_to is not None:
-            fail_reply(envelope.reply_to, error, self)
+            answer(reply, envelope.message.output)
+        else:
+            fail_reply(reply, error, self)
 
     def _note_cancellation(self) -> None:
         """Do nothing: a cancellation is the consumer's own, and does not end the agent."""

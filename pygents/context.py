@@ -5,7 +5,6 @@ before control goes back to a consumer, so that nothing leaks out of ``run()`` b
 """
 
 import weakref
-from contextlib import suppress
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,8 +41,10 @@ def frame_for(turn: "Turn[Any] | None", agent: "Agent | None" = None) -> Frame:
 
 def leave(token: Token[object]) -> None:
     """Undo ``running.set``, unless the code that did it is being thrown away in another context than its own."""
-    with suppress(ValueError):
+    try:  # noqa: SIM105 (suppress() costs four times as much, for every turn)
         running.reset(token)
+    except ValueError:
+        pass
 
 
 def _frame() -> Frame:

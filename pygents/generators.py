@@ -31,6 +31,6 @@ def begin[T](
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, finalizer)
     try:
-        return generator.__anext__()
+        return anext(generator)
     finally:
         sys.set_asyncgen_hooks(*hooks)

@@ -2,8 +2,8 @@
 
 It knows nothing of turns, hooks or agents. Two ways, for two kinds of tools:
 
-* ``run_in_time`` gives a coroutine a task of its own, started eagerly: if it finishes without suspending it pays for no
-  timer and no loop iteration, and cancelling it never touches the consumer.
+* A coroutine gets a task of its own, started eagerly: if it finishes without suspending it pays for no timer and no
+  loop iteration, and cancelling it never touches the consumer. ``wait_in_time`` waits for one that has suspended.
 * ``TimedSteps`` drives an async generator in the task that asks for its values. A task per value would break
   ``asyncio.timeout``, ``TaskGroup`` and ``ContextVar.reset`` across yields. It cancels the way ``asyncio.timeout``
   does: ``cancel()`` on the consumer's task at the deadline, ``uncancel()`` when the generator has ended.
@@ -15,31 +15,34 @@ Everything here runs on the one event loop of the consumer; there is no other th
 """
 
 import asyncio
-import inspect
 import logging
 from asyncio import CancelledError, Task
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import Context
+from math import inf
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pygents.intercept import consumer_is_cancelled
+from pygents.tool_functions import Outcome
 
-if TYPE_CHECKING:
-    from pygents.tool import Tool
-
-__all__ = ["ExpiredError", "LeakedCancellationError", "Outcome", "TimedSteps", "close", "is_streaming", "run_in_time"]
+__all__ = [
+    "CALL_NAME",
+    "ExpiredError",
+    "LeakedCancellationError",
+    "TimedSteps",
+    "close",
+    "judged",
+    "outcome_of",
+    "wait_in_time",
+]
 
 logger = logging.getLogger("pygents")
 
-_TASK_NAME = "pygents-tool"  # a name of its own per task would cost as much as a tenth of the task
+CALL_NAME = "pygents-tool"
+"""The name of every tool's task: a name of its own for each would cost as much as a tenth of the task."""
+
 _PATIENCE = 5.0  # seconds between two warnings that cancelled code goes on
-
-
-def is_streaming(tool: "Tool | None") -> bool:
-    """Return whether a tool yields values rather than returning one."""
-    known: bool | None = getattr(tool, "streams", None)
-    return inspect.isasyncgenfunction(getattr(tool, "fn", None)) if known is None else known
 
 
 class ExpiredError(Exception):
@@ -85,42 +88,36 @@ class _Patience:
         self._timer = self._loop.call_later(_PATIENCE, self._warn, context=Context())
 
 
-type Outcome[T] = tuple[T | None, BaseException | None]
-"""What code ended in, handed over rather than raised: asyncio re-raises a SystemExit out of a task, and of its loop."""
+def outcome_of[T](task: Task[Outcome[T]]) -> Outcome[T]:
+    """Return what a tool's task ended in, in its last step too: there the code may have cancelled its own task."""
+    return (None, CancelledError()) if task.cancelled() else task.result()
 
 
-async def run_in_time[T](work: Coroutine[Any, Any, Outcome[T]], timeout: float | None, label: object) -> T:
-    """Run a coroutine in a task of its own and return its result.
+def judged(failure: BaseException) -> BaseException:
+    """Return the exception to raise for one that the code raised, while nobody had told it to end."""
+    if not isinstance(failure, CancelledError):
+        return failure
+    leak = LeakedCancellationError()
+    leak.__cause__ = failure
+    return leak
+
+
+async def wait_in_time[T](task: Task[Outcome[T]], began: float, timeout: float | None, label: object) -> None:
+    """Wait until a tool's task has ended, in time.
 
     Args:
-        work: the coroutine, which raises nothing but returns its outcome
-        timeout: seconds from now, or None for no limit
+        task: the task, whose code raises nothing but returns its outcome
+        began: the loop's time when the task began
+        timeout: seconds that it may take, or None for no limit
         label: what the code belongs to, for the log
 
     Raises:
         ExpiredError: if the time was up; the code has ended, whatever else it returned or raised then
-        CancelledError: if the consumer was cancelled, after the code has ended; or what the code let out by itself
-        BaseException: what the code raised
+        CancelledError: if the consumer was cancelled, after the code has ended
 
     """
-    loop = asyncio.get_running_loop()
-    deadline = None if timeout is None else loop.time() + timeout
-    task = Task(work, loop=loop, name=_TASK_NAME, eager_start=True)
-    if not task.done():
-        await _TaskWatch(task, loop, label).wait(deadline)
-    try:
-        value, failure = task.result()
-    except CancelledError as error:  # the code cancelled its own task in its last step
-        raise LeakedCancellationError from error
-    if failure is None:
-        return value  # type: ignore[return-value]  # pyright: ignore[reportReturnType] (a cast is a call, for every turn)
-    if isinstance(failure, CancelledError):
-        raise LeakedCancellationError from failure
-    raise failure
-
-
-def _result[T](task: Task[Outcome[T]]) -> Outcome[T]:
-    return (None, CancelledError()) if task.cancelled() else task.result()
+    watch = _TaskWatch(task, asyncio.get_running_loop(), label)
+    await watch.wait(None if timeout is None else began + timeout)
 
 
 class _TaskWatch[T]:
@@ -146,7 +143,7 @@ class _TaskWatch[T]:
             self._patience.stop()
             self._task.cancel()  # of no effect, unless the consumer's coroutine is being thrown away
         if cancelled is not None or self._expired:
-            _log_dropped(self._label, _result(self._task))
+            _log_dropped(self._label, outcome_of(self._task))
             raise ExpiredError if cancelled is None else cancelled
 
     async def _until_done(self) -> CancelledError | None:
@@ -200,7 +197,8 @@ class _Steppable(Protocol):
 class TimedSteps:
     """Runs steps of one piece of code in the caller's task, with one time limit over all of them.
 
-    Time between two steps does not count.
+    Time between two steps does not count. `step` is one step; a loop over many does the same in its own frame, with
+    `clock`, `left` and `suspended`, since a generator for every value would cost a third of the value.
 
     Args:
         timeout: seconds that the steps may take together, or None for no limit
@@ -208,12 +206,14 @@ class TimedSteps:
 
     """
 
+    __slots__ = ("_expired", "_label", "_loop", "_patience", "clock", "left")
+
     def __init__(self, timeout: float | None, label: object) -> None:
         self._loop = asyncio.get_running_loop()
-        self._time = self._loop.time
-        self._left = timeout
-        self.is_over = False
-        """Whether the time is up: code that never suspends is not interrupted in a step, but gets no other."""
+        self.clock = self._loop.time
+        """The time of the loop, in seconds."""
+        self.left = inf if timeout is None else timeout
+        """Seconds that are left. Code that never suspends is not interrupted in a step, but gets no other one then."""
         self._label = label
         self._expired = False
         self._patience: _Patience
@@ -223,23 +223,35 @@ class TimedSteps:
         """Await one step.
 
         Raises:
+            BaseException: as `suspended`
+
+        """
+        steps: Any = awaitable
+        started = self.clock()
+        try:
+            waits_for = steps.send(None)
+        except StopIteration as stop:
+            self.left += started - self.clock()
+            return stop.value  # type: ignore[no-any-return]  # pyright: ignore[reportReturnType] (a cast is a call)
+        value: T = yield from self._suspended(steps, waits_for, started)
+        return value
+
+    @coroutine
+    def suspended(self, steps: _Steppable, waits_for: object, started: float) -> Generator[Any, None, Any]:
+        """Go on with a step that waits for something.
+
+        Args:
+            steps: the step
+            waits_for: what its first ``send`` gave
+            started: the time before that
+
+        Raises:
             ExpiredError: if the time was up; this step has ended, whatever it returned or raised then
             CancelledError: if the consumer was cancelled, after the step has ended; or what the code let out by itself
             BaseException: what the code raised
 
         """
-        steps: Any = awaitable
-        left = self._left
-        started = self._time()
-        try:
-            waits_for = steps.send(None)
-        except StopIteration as stop:
-            if left is not None:
-                self._left = left = left + started - self._time()
-                self.is_over = left <= 0
-            return stop.value  # type: ignore[no-any-return]  # pyright: ignore[reportReturnType] (a cast is a call)
-        value: T = yield from self._suspended(steps, waits_for, started)
-        return value
+        return (yield from self._suspended(steps, waits_for, started))
 
     def _suspended(self, steps: _Steppable, waits_for: object, started: float) -> Generator[Any, None, Any]:
         task = asyncio.current_task()
@@ -249,9 +261,7 @@ class TimedSteps:
         requests = _requests(task)
         self._patience = _Patience(self._loop, self._label, lambda: self._expired or task.cancelling() > requests)
         timer = (
-            None
-            if self._left is None
-            else self._loop.call_at(started + self._left, self._expire, task, context=Context())
+            None if self.left == inf else self._loop.call_at(started + self.left, self._expire, task, context=Context())
         )
         outcome: Outcome[Any] = None, None
         try:
@@ -261,9 +271,7 @@ class TimedSteps:
         except BaseException as error:  # noqa: BLE001 (judged below)
             outcome = None, error
         finally:
-            if self._left is not None:
-                self._left += started - self._time()
-                self.is_over = self._left <= 0
+            self.left += started - self.clock()
             self._patience.stop()
             if timer is not None:
                 timer.cancel()
@@ -296,10 +304,8 @@ class TimedSteps:
         if self._expired:
             _log_dropped(self._label, outcome)
             raise ExpiredError
-        if isinstance(error, CancelledError):
-            raise LeakedCancellationError from error
         if error is not None:
-            raise error
+            raise judged(error)
         return value
 
     def _expire(self, task: Task[Any]) -> None:

@@ -132,8 +132,7 @@ class Run[T]:
 
     def __anext__(self) -> Awaitable[T]:
         """Ask for the next result."""
-        drain, generator = self._drain, self._generator
-        return generator.__anext__() if drain.active else begin(generator, drain.drop)
+        return anext(self._generator) if self._drain.active else begin(self._generator, self._drain.drop)
 
     async def aclose(self) -> None:
         """Leave: end what is running and give the mailbox back."""

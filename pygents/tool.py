@@ -1,25 +1,17 @@
-"""Tools: the ``@tool`` wrapper with its metadata, lock, hooks and fixed keyword arguments.
-
-A tool is plain Python: it is called like the function it wraps, with or without a turn. The lock is taken here, so it
-covers the function with its tool hooks, and nothing of the turn's.
-"""
+"""Tools: what one is, and the ``@tool`` decorator that makes one. What calling it does is in ``tool_functions``."""
 
 import asyncio
-import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import aclosing
-from time import time
-from typing import TYPE_CHECKING, Any, Protocol, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from pygents.arguments import check_fixed, merge_fixed
-from pygents.generators import begin
-from pygents.hooks import ToolHook
-from pygents.intercept import check_hooks, run_hooks
+from pygents.arguments import check_fixed
+from pygents.intercept import check_hooks
 from pygents.locks import CrossLoopLock
 from pygents.metadata import RunMetadata
 from pygents.names import check_name
 from pygents.registry import ToolRegistry
+from pygents.tool_functions import CoroutineTool, GeneratorTool
 
 if TYPE_CHECKING:
     from pygents.hooks import Hook
@@ -45,119 +37,21 @@ class Tool(Protocol):
         ...
 
 
-class _ToolFunction[**P, R]:
-    """A decorated function; with one of the two ways to call it, it conforms to `Tool`."""
-
-    __name__: str
-
-    def __init__(
-        self, fn: Callable[P, R], lock: asyncio.Lock | None, hooks: "list[Hook]", fixed: dict[str, Any]
-    ) -> None:
-        functools.update_wrapper(cast("Callable[..., Any]", self), fn)
-        self.fn = fn
-        self.metadata = ToolMetadata(fn.__name__, fn.__doc__)
-        self.lock = lock
-        self.hooks = hooks
-        self._fixed = fixed
-
-    def __repr__(self) -> str:
-        return f"<tool {self.__name__!r}>"
-
-    async def _merged(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        return await merge_fixed(self._fixed, kwargs, f"tool {self.__name__!r}")
-
-
-class _CoroutineTool[**P, R](_ToolFunction[P, Coroutine[Any, Any, R]]):
-    """A tool that returns one value."""
-
-    streams = False
-
-    def __init__(
-        self,
-        fn: Callable[P, Coroutine[Any, Any, R]],
-        lock: asyncio.Lock | None,
-        hooks: "list[Hook]",
-        fixed: dict[str, Any],
-    ) -> None:
-        super().__init__(fn, lock, hooks, fixed)
-        inspect.markcoroutinefunction(self)
-
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Await the function, with the fixed keyword arguments, under the lock if there is one."""
-        given: dict[str, Any] = kwargs
-        if self._fixed:
-            given = await self._merged(given)
-        if (lock := self.lock) is not None:
-            await lock.acquire()
-        fn: Callable[..., Coroutine[Any, Any, R]] = self.fn
-        times = self.metadata.__dict__
-        times["start_time"] = time()
-        try:
-            if not self.hooks:
-                return await fn(*args, **given)
-            await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **given)
-            value = await fn(*args, **given)
-            await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
-            return value
-        finally:
-            times["end_time"] = time()
-            if lock is not None:
-                lock.release()
-
-
-class _GeneratorTool[**P, R](_ToolFunction[P, AsyncGenerator[R]]):
-    """A tool that yields values."""
-
-    streams = True
-
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R]:
-        """Stream the function's values, with the fixed keyword arguments, under the lock if there is one."""
-        given: dict[str, Any] = kwargs
-        if self._fixed:
-            given = await self._merged(given)
-        if (lock := self.lock) is not None:
-            await lock.acquire()
-        fn: Callable[..., AsyncGenerator[R]] = self.fn
-        times = self.metadata.__dict__
-        times["start_time"] = time()
-        value: R | None = None
-        try:
-            if self.hooks:
-                await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **given)
-            async with aclosing(fn(*args, **given)) as values:
-                step = begin(values)
-                while True:
-                    try:
-                        value = await step
-                    except StopAsyncIteration:
-                        break
-                    if self.hooks:
-                        await run_hooks(self.hooks, ToolHook.ON_YIELD, value)
-                    yield value
-                    step = values.__anext__()
-            if self.hooks:
-                await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
-        finally:
-            times["end_time"] = time()
-            if lock is not None:
-                lock.release()
-
-
 class _Decorator(Protocol):
     @overload
-    def __call__[**P, R](self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> _CoroutineTool[P, R]: ...
+    def __call__[**P, R](self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> CoroutineTool[P, R]: ...
     @overload
-    def __call__[**P, R](self, fn: Callable[P, AsyncGenerator[R]], /) -> _GeneratorTool[P, R]: ...
+    def __call__[**P, R](self, fn: Callable[P, AsyncGenerator[R]], /) -> GeneratorTool[P, R]: ...
     @overload
-    def __call__[**P, R](self, fn: Callable[P, AsyncIterator[R]], /) -> _GeneratorTool[P, R]: ...
+    def __call__[**P, R](self, fn: Callable[P, AsyncIterator[R]], /) -> GeneratorTool[P, R]: ...
 
 
 @overload
-def tool[**P, R](func: Callable[P, Coroutine[Any, Any, R]], /) -> _CoroutineTool[P, R]: ...
+def tool[**P, R](func: Callable[P, Coroutine[Any, Any, R]], /) -> CoroutineTool[P, R]: ...
 @overload
-def tool[**P, R](func: Callable[P, AsyncGenerator[R]], /) -> _GeneratorTool[P, R]: ...
+def tool[**P, R](func: Callable[P, AsyncGenerator[R]], /) -> GeneratorTool[P, R]: ...
 @overload
-def tool[**P, R](func: Callable[P, AsyncIterator[R]], /) -> _GeneratorTool[P, R]: ...
+def tool[**P, R](func: Callable[P, AsyncIterator[R]], /) -> GeneratorTool[P, R]: ...
 @overload
 def tool(*, lock: bool = False, hooks: "Iterable[Hook] | None" = None, **fixed_kwargs: Any) -> _Decorator: ...
 def tool(
@@ -189,8 +83,9 @@ def tool(
             raise TypeError(msg)
         check_name(getattr(fn, "__name__", None), "a tool's name")
         check_fixed(fn, fixed_kwargs, "Tool")
-        kind = _GeneratorTool[..., Any] if inspect.isasyncgenfunction(fn) else _CoroutineTool[..., Any]
-        made = kind(fn, CrossLoopLock() if lock else None, list(own_hooks), fixed_kwargs)
+        kind = GeneratorTool[..., Any] if inspect.isasyncgenfunction(fn) else CoroutineTool[..., Any]
+        metadata = ToolMetadata(fn.__name__, fn.__doc__)
+        made = kind(fn, metadata, CrossLoopLock() if lock else None, list(own_hooks), fixed_kwargs)
         ToolRegistry.register(made)
         return made
 

@@ -7,7 +7,7 @@ Invariant: a turn runs at most once at a time. ``_run`` in its ``__dict__`` mark
 ``__dict__``, past the guard that refuses the user's writes while it runs.
 """
 
-from asyncio import CancelledError
+from asyncio import CancelledError, Task, get_running_loop
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
 from time import time
@@ -19,9 +19,18 @@ from pygents.errors import SafeExecutionError, WrongRunMethodError
 from pygents.generators import begin
 from pygents.hooks import TurnHook
 from pygents.intercept import check_hooks, run_hooks
-from pygents.invocation import ExpiredError, TimedSteps, close, is_streaming, run_in_time
+from pygents.invocation import (
+    CALL_NAME,
+    ExpiredError,
+    TimedSteps,
+    close,
+    judged,
+    outcome_of,
+    wait_in_time,
+)
 from pygents.metadata import Moment
 from pygents.outcome import StopReason, fail
+from pygents.tool_functions import CoroutineTool, is_streaming
 from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_metadata, checked_timeout, checked_tool
 from pygents.turn_storage import load_turn, store_turn
 
@@ -29,8 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 
     from pygents.hooks import Hook
-    from pygents.invocation import Outcome
     from pygents.tool import Tool
+    from pygents.tool_functions import Outcome
 
 __all__ = ["StopReason", "Turn"]
 
@@ -182,14 +191,22 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         try:
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
-            state["output"] = output = await run_in_time(self._attempt(tool), self.timeout, tool)
+            loop = get_running_loop()
+            began = loop.time()
+            task = Task(self._attempt(tool), loop=loop, name=CALL_NAME, eager_start=True)
+            if not task.done():
+                await wait_in_time(task, began, self.timeout, tool)
+            output, failure = task.result() if not task.cancelled() else outcome_of(task)
+            if failure is not None:
+                raise judged(failure)  # noqa: TRY301 (told below, like what a hook raises)
+            state["output"] = output
             state["stop_reason"] = _COMPLETED
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.AFTER_RUN, self)
         except BaseException as error:  # noqa: BLE001 (raised again)
             await fail(self, error)
         else:
-            return output
+            return output  # type: ignore[return-value]  # pyright: ignore[reportReturnType] (a cast is a call)
         finally:
             if token is not None:
                 leave(token)
@@ -217,12 +234,20 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             if self.hooks:
                 await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
             values = await steps.step(self._open(tool))
+            clock = steps.clock
             while True:
-                if steps.is_over:
+                if steps.left <= 0:
                     raise ExpiredError  # noqa: TRY301 (judged below, like what the tool raises)
-                step = values.__anext__() if output else begin(values)
+                step: Any = anext(values) if output else begin(values)
+                started = clock()
                 try:
-                    value = await steps.step(step)
+                    try:
+                        waits_for = step.send(None)
+                    except StopIteration as stop:
+                        value = stop.value
+                        steps.left += started - clock()
+                    else:
+                        value = await steps.suspended(step, waits_for, started)
                 except StopAsyncIteration:
                     break
                 output.append(value)
@@ -262,7 +287,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         if tool is None:
             msg = "Turn has no tool: set turn.tool before it runs"
             raise ValueError(msg)
-        if getattr(tool, "streams", None) is not streams and is_streaming(tool) is not streams:
+        if is_streaming(tool) is not streams:
             raise WrongRunMethodError(tool.metadata.name, "returning" if streams else "yielding")
         state, run = self.__dict__, time()
         if state.setdefault("_run", run) is not run:
@@ -278,13 +303,17 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             return None
         return running.set(frame_for(self))
 
-    async def _attempt(self, tool: "Tool") -> "Outcome[T]":
-        """Call a coroutine tool so that nothing it raises leaves the task that this is run in."""
+    def _attempt(self, tool: "Tool") -> "Coroutine[Any, Any, Outcome[T]]":
+        """Return the call of a coroutine tool, which lets nothing that it raises out of the task that runs it."""
+        args, kwargs = [*self.args], {**self.kwargs}
+        if type(tool) is not CoroutineTool or has_dynamic(args, kwargs):
+            return self._evaluate_and_attempt(tool)
+        self.__dict__["_called_with"] = args, kwargs
+        return CoroutineTool.attempt(tool, args, kwargs)  # whatever attributes its function has
+
+    async def _evaluate_and_attempt(self, tool: "Tool") -> "Outcome[T]":
         try:
-            args, kwargs = [*self.args], {**self.kwargs}
-            if has_dynamic(args, kwargs):
-                args, kwargs = await evaluate_all(args, kwargs)
-            self.__dict__["_called_with"] = args, kwargs
+            args, kwargs = self.__dict__["_called_with"] = await evaluate_all(self.args, self.kwargs)
             return await tool(*args, **kwargs), None
         except BaseException as error:  # noqa: BLE001 (handed to the consumer)
             return None, error

@@ -1,0 +1,146 @@
+"""What a decorated function is: its metadata, lock, hooks and fixed keyword arguments around its two ways to be called.
+
+A tool is plain Python: it is called like the function it wraps, with or without a turn. The lock is taken here, so it
+covers the function with its tool hooks, and nothing of the turn's.
+"""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from contextlib import aclosing
+from time import time
+from typing import TYPE_CHECKING, Any, cast
+
+from pygents.arguments import merge_fixed
+from pygents.generators import begin
+from pygents.hooks import ToolHook
+from pygents.intercept import run_hooks
+
+if TYPE_CHECKING:
+    from pygents.hooks import Hook
+    from pygents.tool import Tool, ToolMetadata
+
+__all__ = ["CoroutineTool", "GeneratorTool", "Outcome", "is_streaming"]
+
+type Outcome[T] = tuple[T | None, BaseException | None]
+"""What code ended in, handed over rather than raised: asyncio re-raises a SystemExit out of a task, and of its loop."""
+
+
+class _ToolFunction[**P, R]:
+    """A decorated function; with one of the two ways to call it, it conforms to `Tool`."""
+
+    __name__: str
+
+    def __init__(
+        self,
+        fn: Callable[P, R],
+        metadata: "ToolMetadata",
+        lock: asyncio.Lock | None,
+        hooks: "list[Hook]",
+        fixed: dict[str, Any],
+    ) -> None:
+        functools.update_wrapper(cast("Callable[..., Any]", self), fn)
+        self.fn = fn
+        self.metadata = metadata
+        self.lock = lock
+        self.hooks = hooks
+        self._fixed = fixed
+
+    def __repr__(self) -> str:
+        return f"<tool {self.__name__!r}>"
+
+    async def _merged(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return await merge_fixed(self._fixed, kwargs, f"tool {self.__name__!r}")
+
+
+class CoroutineTool[**P, R](_ToolFunction[P, Coroutine[Any, Any, R]]):
+    """A tool that returns one value."""
+
+    def __init__(
+        self,
+        fn: Callable[P, Coroutine[Any, Any, R]],
+        metadata: "ToolMetadata",
+        lock: asyncio.Lock | None,
+        hooks: "list[Hook]",
+        fixed: dict[str, Any],
+    ) -> None:
+        super().__init__(fn, metadata, lock, hooks, fixed)
+        inspect.markcoroutinefunction(self)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Await the function, with the fixed keyword arguments, under the lock if there is one."""
+        value, failure = await self.attempt(args, kwargs)
+        if failure is not None:
+            raise failure
+        return cast("R", value)
+
+    async def attempt(self, args: Iterable[Any], kwargs: dict[str, Any]) -> Outcome[R]:
+        """Call the tool with arguments that are collected already; what it raises is handed over."""
+        lock: asyncio.Lock | None = None
+        try:
+            if self._fixed:
+                kwargs = await self._merged(kwargs)
+            if self.lock is not None:
+                await self.lock.acquire()
+                lock = self.lock
+            fn: Callable[..., Coroutine[Any, Any, R]] = self.fn
+            times = self.metadata.__dict__
+            times["start_time"] = time()
+            try:
+                if not self.hooks:
+                    return await fn(*args, **kwargs), None
+                await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **kwargs)
+                value = await fn(*args, **kwargs)
+                await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
+                return value, None
+            finally:
+                times["end_time"] = time()
+                if lock is not None:
+                    lock.release()
+        except BaseException as error:  # noqa: BLE001 (handed over)
+            return None, error
+
+
+class GeneratorTool[**P, R](_ToolFunction[P, AsyncGenerator[R]]):
+    """A tool that yields values."""
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R]:
+        """Stream the function's values, with the fixed keyword arguments, under the lock if there is one."""
+        given: dict[str, Any] = kwargs
+        if self._fixed:
+            given = await self._merged(given)
+        if (lock := self.lock) is not None:
+            await lock.acquire()
+        fn: Callable[..., AsyncGenerator[R]] = self.fn
+        times = self.metadata.__dict__
+        times["start_time"] = time()
+        value: R | None = None
+        try:
+            if self.hooks:
+                await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **given)
+            async with aclosing(fn(*args, **given)) as values:
+                step = begin(values)
+                while True:
+                    try:
+                        value = await step
+                    except StopAsyncIteration:
+                        break
+                    if self.hooks:
+                        await run_hooks(self.hooks, ToolHook.ON_YIELD, value)
+                    yield value
+                    step = anext(values)
+            if self.hooks:
+                await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
+        finally:
+            times["end_time"] = time()
+            if lock is not None:
+                lock.release()
+
+
+def is_streaming(tool: "Tool | None") -> bool:
+    """Return whether a tool yields values rather than returning one."""
+    kind = type(tool)
+    if kind is CoroutineTool:
+        return False
+    return kind is GeneratorTool or inspect.isasyncgenfunction(getattr(tool, "fn", None))
