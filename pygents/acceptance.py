@@ -6,9 +6,12 @@ from pygents.outcome import StopReason
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
+    from pygents.actors.mailbox import Mailbox
     from pygents.agent import Agent
 
-__all__ = ["check_turn", "has_failed", "is_turn", "is_work"]
+__all__ = ["check_turn", "has_failed", "is_turn", "is_work", "work_in"]
 
 
 def is_turn(message: object) -> TypeGuard[Turn[Any]]:
@@ -45,3 +48,14 @@ def has_failed(turn: Turn[Any]) -> bool:
     """Return whether a turn in hand is spent, though its end is still being handled."""
     cut_by_itself = turn.running and turn.stop_reason is StopReason.CANCELLED
     return cut_by_itself or turn.stop_reason in {StopReason.ERROR, StopReason.TIMEOUT}
+
+
+def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Turn[Any] | None, list[Turn[Any]]]:
+    """Return the turn in hand and the queued ones, as they are at one moment.
+
+    What the agent was told that it cannot run is left out: it is not its work, and could not be restored.
+    """
+    in_hand, queued = inbox.contents()
+    current = None if in_hand is None else in_hand.message
+    turns: list[Turn[Any]] = [envelope.message for envelope in queued if is_work(agent, envelope.message)]
+    return current if is_turn(current) and not has_failed(current) else None, turns

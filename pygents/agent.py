@@ -62,22 +62,37 @@ class Agent:
             tools=_checked_tools(tools),
             hooks=[],
         )
-        AgentRegistry.register(self)
+        AgentRegistry.check_free(self)  # before an actor is started for nothing
+        self.__dict__["_actor"] = AgentActor.launch(self)
         try:
-            self.__dict__["_actor"] = AgentActor.launch(self)
-        except BaseException:
-            AgentRegistry.discard(self)
+            AgentRegistry.register(self)  # not before it is whole: others may find it at once
+        except ValueError:
+            self._actor.collect()
             raise
 
     def __setattr__(self, name: str, value: object) -> None:
         actor: AgentActor | None = self.__dict__.get("_actor")
-        if actor is not None and actor.is_drained:
+        if actor is not None and actor.is_running(self):
             msg = f"Cannot change property {name!r} while the agent is running."
             raise SafeExecutionError(msg)
         if name == "name" and actor is not None:
             AgentRegistry.rename(self, check_name(value, "an agent's name"))
         check = _CHECKS.get(name)
-        super().__setattr__(name, value if check is None else check(value))
+        checked = value if check is None else check(value)
+        if name == "tools" and actor is not None:
+            current, queued = actor.snapshot()
+            _check_accepted(self.name, cast("list[Tool]", checked), queued if current is None else [current, *queued])
+        super().__setattr__(name, checked)
+
+    def __reduce__(self) -> str:
+        """Refuse to be copied or pickled: an agent is one actor under one name.
+
+        Raises:
+            TypeError: always
+
+        """
+        msg = f"{self!r} cannot be copied or pickled: use branch() for a copy, to_dict() and from_dict() to store it"
+        raise TypeError(msg)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, tools={[tool.metadata.name for tool in self.tools]})"
@@ -171,10 +186,7 @@ class Agent:
         child_tools = _checked_tools(self.tools if tools is None else tools)
         child_hooks = check_hooks(self.hooks if isinstance(hooks, EllipsisType) else hooks)
         turns = [turn.copy() for turn in self._actor.snapshot()[1]]
-        for turn in turns:
-            if turn.tool in self.tools and turn.tool not in child_tools:
-                msg = f"Agent {name!r} does not accept tool {_name_of(turn)!r}, which a queued turn names"
-                raise ValueError(msg)
+        _check_accepted(name, child_tools, turns)
         child = type(self)(name, self.description if description is None else description, child_tools)
         child._take_over(child_hooks, None, turns)  # noqa: SLF001 (of its own class)
         return child
@@ -220,6 +232,7 @@ class Agent:
         current = None if stored is None else _stored_turn(fields, "current_turn", stored)
         queue = [_stored_turn(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
         hooks = hooks_from_dict(fields)
+        _check_accepted(name, tools, [*queue] if current is None else [current, *queue])
         agent = cls(name, description, tools)
         agent._take_over(hooks, current, queue)
         return agent
@@ -251,8 +264,11 @@ def _checked_tool(tool: object) -> "Tool":
     return cast("Tool", tool)
 
 
-def _name_of(turn: Turn[Any]) -> str | None:
-    return None if turn.tool is None else turn.tool.metadata.name
+def _check_accepted(name: str, tools: "list[Tool]", turns: list[Turn[Any]]) -> None:
+    for turn in turns:
+        if turn.tool is not None and turn.tool not in tools:
+            msg = f"Agent {name!r} does not accept tool {turn.tool.metadata.name!r}, which a queued turn names"
+            raise ValueError(msg)
 
 
 def _stored_turn(fields: Fields, name: str, stored: Mapping[str, Any]) -> Turn[Any]:

@@ -28,7 +28,7 @@ from pykka import ActorDeadError
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.acceptance import check_turn, has_failed, is_turn, is_work
+from pygents.acceptance import check_turn, has_failed, is_turn, is_work, work_in
 from pygents.actors.actor import AsyncActor, answer, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.agent_hooks import run_agent_hooks, show
@@ -36,7 +36,7 @@ from pygents.context import current_agent, current_turn, frame_for, leave, runni
 from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
-from pygents.intercept import consumer_is_cancelled, run_failure_hooks, run_hooks
+from pygents.intercept import cancel_requests, intercept, run_failure_hooks
 from pygents.outcome import StopReason, fail
 from pygents.registry import AgentRegistry
 from pygents.run import Drain, Run
@@ -70,6 +70,9 @@ class AgentActor(AsyncActor):
         self._label = f"Agent {agent.name!r}"
 
     def __str__(self) -> str:
+        agent = self._agent()
+        if agent is not None:
+            self._label = f"Agent {agent.name!r}"
         return self._label
 
     @classmethod
@@ -84,16 +87,20 @@ class AgentActor(AsyncActor):
         """Whether somebody is draining the mailbox."""
         return self.actor_inbox.claimed and not self.actor_inbox.closed
 
+    def is_running(self, agent: "Agent") -> bool:
+        """Return whether somebody is draining the mailbox and has not just gone."""
+        drain = _drain_of(agent)
+        return self.is_drained and not (drain is not None and drain.dropped)
+
     def snapshot(self) -> tuple[Turn[Any] | None, list[Turn[Any]]]:
         """Return the turn in hand and the queued ones, as they are at one moment."""
-        in_hand, queued = self.actor_inbox.contents()
-        turns: list[Turn[Any]] = [envelope.message for envelope in queued if is_turn(envelope.message)]
-        current = None if in_hand is None else in_hand.message
-        return current if is_turn(current) and not has_failed(current) else None, turns
+        return work_in(self.actor_inbox, cast("Agent", self._agent()))  # who else would ask?
 
     def restore(self, current: Turn[Any] | None, queued: Sequence[Turn[Any]]) -> None:
         """Take what a snapshot had. A turn that had failed by then is spent, and not taken."""
-        if current is not None and not has_failed(current):
+        if current is not None and has_failed(current):
+            logger.warning("%s does not restore %r, which had ended: %s", self, current, current.stop_reason)
+        elif current is not None:
             self.actor_inbox.hold(Envelope(current))
         for turn in queued:
             self.actor_inbox.put(Envelope(turn))
@@ -108,8 +115,10 @@ class AgentActor(AsyncActor):
         try:
             self.actor_inbox.put(Envelope(turn))
         except ActorDeadError:
-            msg = f"{self} has stopped and takes no more turns"
-            raise ActorDeadError(msg) from None
+            raise self._stopped() from None
+
+    def _stopped(self) -> ActorDeadError:
+        return ActorDeadError(f"{self} has stopped and takes no more turns")
 
     async def put(self, agent: "Agent", turn: Turn[Any], deliver: Callable[[Turn[Any]], None] | None = None) -> None:
         """Enqueue a turn, with the agent's put hooks around it.
@@ -119,11 +128,13 @@ class AgentActor(AsyncActor):
             Exception: what a hook raised
 
         """
+        if self.actor_inbox.closed:
+            raise self._stopped()
         token = running.set(frame_for(current_turn(), agent))
         try:
-            await run_hooks(agent.hooks, AgentHook.BEFORE_PUT, agent, turn)
+            await intercept(agent.hooks, AgentHook.BEFORE_PUT, agent, turn)
             (deliver or self.deliver)(turn)
-            await run_hooks(agent.hooks, AgentHook.AFTER_PUT, agent, turn)
+            await intercept(agent.hooks, AgentHook.AFTER_PUT, agent, turn)
         finally:
             running.reset(token)
 
@@ -134,8 +145,7 @@ class AgentActor(AsyncActor):
             SafeExecutionError: if somebody is draining it, and has not just gone
 
         """
-        drain = _drain_of(agent)
-        if self.is_drained and not (drain is not None and drain.dropped):
+        if self.is_running(agent):
             raise _running(agent)
         drain = Drain()
         return Run(self._results(agent, drain), drain)
@@ -148,11 +158,16 @@ class AgentActor(AsyncActor):
 
         """
         drain = _drain_of(agent)
-        if current_agent() is agent and self.is_drained:
+        if current_agent() is agent and self._is_at(current_turn()):
             msg = f"{self} cannot wait in its own tool or hook for its own end: use agent.ref.stop(block=False)"
             raise SafeExecutionError(msg)
         if drain is not None and drain.active and drain.is_mine:
             await drain.close()
+
+    def _is_at(self, turn: Turn[Any] | None) -> bool:
+        """Return whether it is running this turn, or hooks outside any; what an earlier turn spawned is neither."""
+        in_hand = self.actor_inbox.in_hand
+        return self.is_drained and (turn is None or (in_hand is not None and in_hand.message is turn))
 
     async def on_receive(self, message: object) -> None:
         """Refuse what is not a turn of the agent's, which nobody else has handled."""
@@ -277,15 +292,14 @@ class AgentActor(AsyncActor):
 
     async def _complete(self, agent: "Agent", envelope: Work) -> None:
         """Do what follows the last value of a turn; the turn is spent by it, whatever happens."""
-        if agent.hooks or isinstance(envelope.message.output, Turn):
-            try:
-                await self._follow_up(agent, envelope.message)
-            except BaseException as error:
-                if isinstance(error, asyncio.CancelledError) and consumer_is_cancelled():
-                    self._complete_later(envelope)
-                else:
-                    await self._fail_late(agent, envelope, error)
-                raise
+        try:
+            await self._follow_up(agent, envelope.message)
+        except asyncio.CancelledError:
+            self._complete_later(envelope)
+            raise
+        except BaseException as error:
+            await self._fail_late(agent, envelope, error)
+            raise
         self._spend(envelope, None)
 
     def _complete_later(self, envelope: Work) -> None:
@@ -305,11 +319,14 @@ class AgentActor(AsyncActor):
         self.actor_inbox.put_in_place(Envelope(turn))
 
     async def _fail_late(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
+        token = running.set(frame_for(envelope.message, agent))
         try:
             await fail(envelope.message, error)
         except BaseException as failure:
             await self._turn_failed(agent, envelope, failure)
             raise
+        finally:
+            leave(token)
 
     async def _left(self, agent: "Agent", envelope: Work) -> None:
         """Go on from a consumer that has left at a value."""
@@ -348,7 +365,7 @@ class AgentActor(AsyncActor):
         """Do nothing: a cancellation is the consumer's own, and does not end the agent."""
 
     async def _message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError) and consumer_is_cancelled():
+        if isinstance(error, asyncio.CancelledError) and cancel_requests():
             raise error  # the message stays in hand
         await super()._message_failed(envelope, error)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pygents.context import frame_for, running
 from pygents.hooks import AgentHook
-from pygents.intercept import run_hooks
+from pygents.intercept import intercept
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ async def run_agent_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: Age
     """Run the hooks for an event, with the agent and the turn as what is running."""
     token = running.set(frame_for(turn, agent))
     try:
-        await run_hooks(agent.hooks, hook_type, *args)
+        await intercept(agent.hooks, hook_type, *args)
     finally:
         running.reset(token)
 
@@ -28,6 +28,6 @@ async def show(
 ) -> None:
     """Run the hooks for a value before the consumer gets it; what they raise is the turn's failure."""
     try:
-        await run_hooks(agent.hooks, AgentHook.ON_TURN_VALUE, agent, turn, value)
+        await intercept(agent.hooks, AgentHook.ON_TURN_VALUE, agent, turn, value)
     except BaseException as error:  # noqa: BLE001 (raised again by the turn)
         await fail_turn(error)

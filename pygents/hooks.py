@@ -1,15 +1,15 @@
-"""Hooks: the events they are for, and the ``@hook`` decorator. How the hooks of a list are run is in ``intercept``."""
+"""Hooks: what one is, and the ``@hook`` decorator. How the hooks of a list are run is in ``intercept``."""
 
 import asyncio
-import functools
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from enum import StrEnum
 from time import time
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from pygents.arguments import check_fixed, merge_fixed
-from pygents.locks import CrossLoopLock
+from pygents.decorated import Decorated
+from pygents.hook_types import AgentHook, HookType, MemoryHook, ToolHook, TurnHook, checked_hook_type
+from pygents.locks import CrossLoopLock, check_lock
 from pygents.metadata import RunMetadata
 from pygents.names import check_name
 from pygents.registry import HookRegistry
@@ -19,65 +19,6 @@ if TYPE_CHECKING:
     from pygents.turn import Turn
 
 __all__ = ["AgentHook", "Hook", "HookMetadata", "HookType", "MemoryHook", "ToolHook", "TurnHook", "hook"]
-
-
-class TurnHook(StrEnum):
-    """Events of one turn; every hook gets the turn first."""
-
-    BEFORE_RUN = "before_run"
-    """Before the tool runs: ``(turn)``."""
-    AFTER_RUN = "after_run"
-    """After success, when ``turn.output`` is set: ``(turn)``."""
-    ON_TIMEOUT = "on_timeout"
-    """The turn timed out: ``(turn)``."""
-    ON_ERROR = "on_error"
-    """The tool or a hook raised anything but the timeout: ``(turn, exception)``."""
-    ON_VALUE = "on_value"
-    """Before each value of an async generator tool: ``(turn, value)``."""
-
-
-class AgentHook(StrEnum):
-    """Events of an agent; every hook gets the agent first."""
-
-    BEFORE_TURN = "before_turn"
-    """Before the next turn is taken from the mailbox: ``(agent)``."""
-    AFTER_TURN = "after_turn"
-    """The turn is fully processed: ``(agent, turn)``."""
-    ON_TURN_VALUE = "on_turn_value"
-    """Before a value reaches the consumer: ``(agent, turn, value)``."""
-    ON_TURN_ERROR = "on_turn_error"
-    """The turn raised: ``(agent, turn, exception)``."""
-    ON_TURN_TIMEOUT = "on_turn_timeout"
-    """The turn timed out: ``(agent, turn)``."""
-    BEFORE_PUT = "before_put"
-    """Before a turn is enqueued: ``(agent, turn)``."""
-    AFTER_PUT = "after_put"
-    """After a turn was enqueued: ``(agent, turn)``."""
-
-
-class ToolHook(StrEnum):
-    """Events of a tool's invocation, inside its lock."""
-
-    BEFORE_INVOKE = "before_invoke"
-    """Before the function runs: ``(*args, **kwargs)`` as merged."""
-    AFTER_INVOKE = "after_invoke"
-    """After success: ``(value)``, the returned or the last yielded one."""
-    ON_YIELD = "on_yield"
-    """Before each yielded value: ``(value)``."""
-
-
-class MemoryHook(StrEnum):
-    """Events of a memory."""
-
-    BEFORE_APPEND = "before_append"
-    """Before items go in: ``(items)``, a copy of the current ones."""
-    AFTER_APPEND = "after_append"
-    """After items went in: ``(items)``, a copy of the current ones."""
-
-
-type HookType = TurnHook | AgentHook | ToolHook | MemoryHook
-
-_TYPES = (TurnHook, AgentHook, ToolHook, MemoryHook)
 
 
 class HookMetadata(RunMetadata):
@@ -103,10 +44,8 @@ class Hook(Protocol):
         ...
 
 
-class _HookFunction:
+class _HookFunction(Decorated):
     """A decorated function; conforms to `Hook`."""
-
-    __name__: str
 
     def __init__(
         self,
@@ -115,7 +54,7 @@ class _HookFunction:
         lock: asyncio.Lock | None,
         fixed: dict[str, Any],
     ) -> None:
-        functools.update_wrapper(self, fn)
+        super().__init__(fn)
         self.fn = fn
         self.metadata = HookMetadata(fn.__name__, fn.__doc__)
         self.type = hook_type
@@ -243,34 +182,17 @@ def hook(
         ValueError: if `type` is empty, or another hook has the name
 
     """
-    hook_type = _checked_type(type)
+    hook_type = checked_hook_type(type)
+    check_lock(lock)
 
     def decorate(fn: Callable[..., Awaitable[None]]) -> Hook:
         if not inspect.iscoroutinefunction(fn):
             msg = f"Hook must be async: {fn!r} is not a coroutine function"
             raise TypeError(msg)
-        check_name(getattr(fn, "__name__", None), "a hook's name")
+        check_name(getattr(fn, "__name__", None), f"the name of {fn!r}")
         check_fixed(fn, fixed_kwargs, "Hook")
         made = _HookFunction(fn, hook_type, CrossLoopLock() if lock else None, fixed_kwargs)
         HookRegistry.register(made)
         return made
 
     return decorate
-
-
-def _checked_type(given: object) -> HookType | tuple[HookType, ...]:
-    if isinstance(given, _TYPES):
-        return given
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        msg = f"type must be a hook type such as TurnHook.BEFORE_RUN, or a list of them, not {given!r}"
-        raise TypeError(msg)
-    types = cast("Sequence[object]", given)
-    for one in types:
-        if not isinstance(one, _TYPES):
-            msg = f"type must hold hook types such as TurnHook.BEFORE_RUN, not {one!r}"
-            raise TypeError(msg)
-    if not types:
-        msg = "type requires at least one hook type, but the list is empty"
-        raise ValueError(msg)
-    checked = cast("tuple[HookType, ...]", tuple(dict.fromkeys(types)))
-    return checked[0] if len(checked) == 1 else checked

@@ -1,18 +1,32 @@
-"""Running the hooks of a list that are for an event. It knows neither tools nor turns nor agents."""
+"""Running the hooks of a list that are for an event. It knows neither tools nor turns nor agents.
+
+Hooks of a turn and of an agent run in the consumer's task. A ``CancelledError`` that one lets out by itself looks there
+like the consumer's own, so `intercept` tells them apart: by whether the task has been asked to cancel since.
+"""
 
 import asyncio
 import logging
+from asyncio import CancelledError
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from pygents.names import is_hook_type
+from pygents.errors import TurnCancelledError
+from pygents.hook_types import type_of
 
 if TYPE_CHECKING:
-    from pygents.hooks import Hook, HookType
+    from pygents.hook_types import HookType
+    from pygents.hooks import Hook
 
-__all__ = ["check_hooks", "consumer_is_cancelled", "run_failure_hooks", "run_hooks"]
+__all__ = ["LeakedCancellationError", "cancel_requests", "check_hooks", "intercept", "run_failure_hooks", "run_hooks"]
 
 logger = logging.getLogger("pygents")
+
+
+class LeakedCancellationError(TurnCancelledError):
+    """Raised for a ``CancelledError`` that a tool or a hook let out, and that nobody had asked for: its cause."""
+
+    def __init__(self, reason: str = "a CancelledError was let out that nobody had asked for") -> None:
+        super().__init__(reason)
 
 
 async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any, **kwargs: Any) -> None:
@@ -23,9 +37,28 @@ async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any, 
 
     """
     for hook in tuple(hooks):  # a hook may change the list
-        own = _type_of(hook)
+        own = type_of(hook)
         if own is hook_type or (type(own) is tuple and hook_type in own):
             await hook(*args, **kwargs)
+
+
+async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any) -> None:
+    """Run the hooks for an event as `run_hooks` does, in the consumer's task.
+
+    Raises:
+        CancelledError: if the consumer was cancelled meanwhile
+        LeakedCancellationError: if a hook let a ``CancelledError`` out by itself
+        BaseException: what else a hook raised
+
+    """
+    requests = cancel_requests()
+    try:
+        await run_hooks(hooks, hook_type, *args)
+    except CancelledError as error:
+        if _asked_to_cancel_since(requests):
+            raise
+        msg = f"a hook for {hook_type} let a CancelledError out that nobody had asked for"
+        raise LeakedCancellationError(msg) from error
 
 
 async def run_failure_hooks(
@@ -36,26 +69,27 @@ async def run_failure_hooks(
 ) -> None:
     """Run hooks while `failure` is being handled: it stays the outcome, whatever they raise.
 
-    What a hook raises is logged and added to the failure as a note. Only a cancellation of the consumer goes through.
+    What a hook raises is logged and added to the failure as a note. Only a cancellation of the consumer goes through,
+    and what is no hook's: a ``KeyboardInterrupt``, and the ``GeneratorExit`` of a consumer that is thrown away.
     """
     for hook in tuple(hooks):
         try:
-            await run_hooks((hook,), hook_type, *args)
-        except asyncio.CancelledError as error:
-            if consumer_is_cancelled():
-                raise
-            _note(failure, hook_type, error)
-        except Exception as error:  # noqa: BLE001 (logged)
+            await intercept((hook,), hook_type, *args)
+        except LeakedCancellationError as leak:
+            _note(failure, hook_type, cast("CancelledError", leak.__cause__))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (logged)
             _note(failure, hook_type, error)
 
 
-def consumer_is_cancelled() -> bool:
-    """Return whether somebody has asked the task that this code runs in to cancel.
-
-    It tells a cancellation of the consumer from a ``CancelledError`` that a tool or hook lets out by itself.
-    """
+def cancel_requests() -> int:
+    """Return how many requests to cancel the running task has seen: one that it made itself just now it has not."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling() - bool(getattr(task, "_must_cancel", False))
+
+
+def _asked_to_cancel_since(requests: int) -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > requests
 
 
 def check_hooks(hooks: object) -> "list[Hook]":
@@ -72,17 +106,8 @@ def check_hooks(hooks: object) -> "list[Hook]":
         raise TypeError(msg)
     checked = list(cast("Iterable[Hook]", hooks))
     for hook in checked:
-        _type_of(hook)
+        type_of(hook)
     return checked
-
-
-def _type_of(hook: "Hook") -> "HookType | tuple[HookType, ...]":
-    own: Any = getattr(hook, "type", None)
-    candidate: object = hook
-    if not callable(candidate) or not is_hook_type(own):
-        msg = f"{hook!r} is not a hook: decorate an async function with @hook(type)"
-        raise TypeError(msg)
-    return cast("HookType | tuple[HookType, ...]", own)
 
 
 def _note(failure: BaseException, hook_type: "HookType", error: BaseException) -> None:

@@ -23,13 +23,12 @@ from math import inf
 from types import coroutine
 from typing import Any, Protocol
 
-from pygents.intercept import consumer_is_cancelled
+from pygents.intercept import LeakedCancellationError, cancel_requests
 from pygents.tool_functions import Outcome
 
 __all__ = [
     "CALL_NAME",
     "ExpiredError",
-    "LeakedCancellationError",
     "TimedSteps",
     "close",
     "judged",
@@ -47,10 +46,6 @@ _PATIENCE = 5.0  # seconds between two warnings that cancelled code goes on
 
 class ExpiredError(Exception):
     """Raised when the time is up and the code has ended."""
-
-
-class LeakedCancellationError(Exception):
-    """Raised when the code let a ``CancelledError`` out that nobody had asked for."""
 
 
 class _Patience:
@@ -94,12 +89,19 @@ def outcome_of[T](task: Task[Outcome[T]]) -> Outcome[T]:
 
 
 def judged(failure: BaseException) -> BaseException:
-    """Return the exception to raise for one that the code raised, while nobody had told it to end."""
-    if not isinstance(failure, CancelledError):
+    """Return the exception to raise for one that the code raised, while nobody had told it to end.
+
+    Two would be taken for something else on their way to the consumer: a ``CancelledError`` for its own cancellation,
+    a ``GeneratorExit`` for the end of a generator on that way.
+    """
+    if isinstance(failure, CancelledError):
+        verdict: BaseException = LeakedCancellationError()
+    elif isinstance(failure, GeneratorExit):
+        verdict = RuntimeError("a GeneratorExit was let out that nobody had asked for")
+    else:
         return failure
-    leak = LeakedCancellationError()
-    leak.__cause__ = failure
-    return leak
+    verdict.__cause__ = failure
+    return verdict
 
 
 async def wait_in_time[T](task: Task[Outcome[T]], began: float, timeout: float | None, label: object) -> None:
@@ -170,6 +172,8 @@ class _TaskWatch[T]:
         return cancelled
 
     def _expire(self) -> None:
+        if self._task.done():  # in time, though the loop was too busy to say so
+            return
         self._expired = True
         if self._patience.is_idle:  # else the consumer was cancelled before, and the code knows
             self._task.cancel()
@@ -179,11 +183,6 @@ class _TaskWatch[T]:
 def _ends_with_its_loop(task: Task[Any]) -> bool:
     """Return whether the loop is cancelling all its tasks: this one knows, and a second time would cut its cleanup."""
     return task.cancelling() > 0 and all(other.cancelling() > 0 for other in asyncio.all_tasks())
-
-
-def _requests(task: Task[Any]) -> int:
-    """Return how many requests to cancel a task it has seen: one that it made itself just now it has not."""
-    return task.cancelling() - bool(getattr(task, "_must_cancel", False))
 
 
 class _Steppable(Protocol):
@@ -233,6 +232,8 @@ class TimedSteps:
         except StopIteration as stop:
             self.left += started - self.clock()
             return stop.value  # type: ignore[no-any-return]  # pyright: ignore[reportReturnType] (a cast is a call)
+        except (CancelledError, GeneratorExit) as error:  # nobody can have told it to end: it has not suspended
+            raise judged(error)  # noqa: B904 (it has its cause)
         value: T = yield from self._suspended(steps, waits_for, started)
         return value
 
@@ -247,8 +248,9 @@ class TimedSteps:
 
         Raises:
             ExpiredError: if the time was up; this step has ended, whatever it returned or raised then
-            CancelledError: if the consumer was cancelled, after the step has ended; or what the code let out by itself
-            BaseException: what the code raised
+            CancelledError: if the consumer was cancelled, after the step has ended
+            LeakedCancellationError: if the code let a ``CancelledError`` out by itself
+            BaseException: what else the code raised
 
         """
         return (yield from self._suspended(steps, waits_for, started))
@@ -258,18 +260,13 @@ class TimedSteps:
         if task is None:
             msg = f"{self._label!r} needs an asyncio task to run in: use asyncio.run() or create_task()"
             raise RuntimeError(msg)
-        requests = _requests(task)
+        requests = cancel_requests()
         self._patience = _Patience(self._loop, self._label, lambda: self._expired or task.cancelling() > requests)
         timer = (
             None if self.left == inf else self._loop.call_at(started + self.left, self._expire, task, context=Context())
         )
-        outcome: Outcome[Any] = None, None
         try:
-            outcome = (yield from self._drive(steps, waits_for)), None
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # noqa: BLE001 (judged below)
-            outcome = None, error
+            outcome = yield from self._drive(steps, waits_for)
         finally:
             self.left += started - self.clock()
             self._patience.stop()
@@ -277,22 +274,24 @@ class TimedSteps:
                 timer.cancel()
         return self._judge(task, requests, outcome)
 
-    def _drive(self, steps: _Steppable, waits_for: object) -> Generator[Any, None, Any]:
+    def _drive(self, steps: _Steppable, waits_for: object) -> "Generator[Any, None, Outcome[Any]]":
         while True:
+            thrown: BaseException | None = None
             try:
-                try:
-                    yield waits_for
-                except GeneratorExit:
-                    steps.close()
-                    raise
-                except BaseException as error:  # noqa: BLE001 (the code's to handle)
-                    if isinstance(error, CancelledError):
-                        self._patience.start()
-                    waits_for = steps.throw(error)
-                else:
-                    waits_for = steps.send(None)
+                yield waits_for
+            except GeneratorExit:  # the consumer's coroutine is being thrown away
+                steps.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 (the code's to handle)
+                thrown = error
+                if isinstance(error, CancelledError):
+                    self._patience.start()
+            try:
+                waits_for = steps.send(None) if thrown is None else steps.throw(thrown)
             except StopIteration as stop:
-                return stop.value
+                return stop.value, None
+            except BaseException as error:  # noqa: BLE001 (judged by the caller)
+                return None, error
 
     def _judge(self, task: Task[Any], requests: int, outcome: Outcome[Any]) -> object:
         value, error = outcome
@@ -330,9 +329,14 @@ async def close(generator: AsyncGenerator[Any], label: object) -> None:
     patience.start()
     try:
         await TimedSteps(None, label).step(generator.aclose())
-    except BaseException as error:
-        if isinstance(error, GeneratorExit) or (isinstance(error, CancelledError) and consumer_is_cancelled()):
-            raise
+    except (CancelledError, GeneratorExit):  # the consumer's
+        raise
+    except LeakedCancellationError as leak:
+        logger.error("%r raised while it was being closed:", label, exc_info=leak.__cause__)  # noqa: TRY400
+    except BaseExceptionGroup as group:
+        if group.split(GeneratorExit)[1] is not None:  # else a TaskGroup has wrapped what closed it
+            logger.exception("%r raised while it was being closed:", label)
+    except BaseException:
         logger.exception("%r raised while it was being closed:", label)
     finally:
         patience.stop()

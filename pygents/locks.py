@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from typing import Literal
 
-__all__ = ["CrossLoopLock"]
+__all__ = ["CrossLoopLock", "check_lock"]
 
 
 class _Waiter:
@@ -99,3 +99,15 @@ class CrossLoopLock(asyncio.Lock):
                 continue
             return
         self._held = False
+
+
+def check_lock(wanted: object) -> None:
+    """Check what a decorator was given as `lock`.
+
+    Raises:
+        TypeError: if it is not True or False
+
+    """
+    if not isinstance(wanted, bool):
+        msg = f"lock must be True or False, not {wanted!r}: the decorator makes the lock"
+        raise TypeError(msg)

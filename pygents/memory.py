@@ -81,7 +81,7 @@ class Memory:
         """Drop all items."""
         self._items.clear()
 
-    def branch(self, limit: int | None = None, hooks: "Iterable[Hook] | EllipsisType | None" = ...) -> "Memory":
+    def branch(self, limit: int | None = None, hooks: "Iterable[Hook] | EllipsisType | None" = ...) -> Self:
         """Return an independent memory with the same items.
 
         Args:
@@ -89,8 +89,9 @@ class Memory:
             hooks: its hooks, if not the same; None or an empty list for none
 
         """
-        child = Memory(self.limit if limit is None else limit, self.hooks if isinstance(hooks, EllipsisType) else hooks)
-        child._items.extend(self._items)
+        own_hooks = self.hooks if isinstance(hooks, EllipsisType) else hooks
+        child = type(self)(self.limit if limit is None else limit, own_hooks)
+        child._items.extend(self._items)  # noqa: SLF001 (of its own class)
         return child
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,6 +122,6 @@ def _checked_limit(limit: object) -> int:
         msg = "limit must be >= 1"
         raise ValueError(msg)
     if limit > sys.maxsize:
-        msg = f"limit must be at most {sys.maxsize}, not {limit!r}"
+        msg = f"limit must be at most {sys.maxsize}"
         raise ValueError(msg)
     return limit

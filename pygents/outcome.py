@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from pygents.errors import TurnCancelledError, TurnTimeoutError
 from pygents.hooks import TurnHook
-from pygents.intercept import consumer_is_cancelled, run_failure_hooks
-from pygents.invocation import ExpiredError, LeakedCancellationError
+from pygents.intercept import LeakedCancellationError, run_failure_hooks
+from pygents.invocation import ExpiredError
 
 if TYPE_CHECKING:
     from pygents.turn import Turn
@@ -47,15 +47,13 @@ async def _record(turn: "Turn[Any]", error: BaseException) -> BaseException:
         failure.__suppress_context__ = True
         await run_failure_hooks(turn.hooks, TurnHook.ON_TIMEOUT, failure, turn)
         return failure
-    if isinstance(error, GeneratorExit):  # the consumer's coroutine is being thrown away
+    if isinstance(error, (CancelledError, GeneratorExit)):  # the consumer was cancelled, or is being thrown away
         turn.stop_reason = StopReason.CANCELLED
         return error
-    if isinstance(error, (CancelledError, LeakedCancellationError)):
+    if isinstance(error, LeakedCancellationError):
         turn.stop_reason = StopReason.CANCELLED
-        if isinstance(error, CancelledError) and consumer_is_cancelled():
-            return error
         failure = TurnCancelledError(f"{turn!r} let a CancelledError out that nobody had asked for")
-        failure.__cause__ = error.__cause__ if isinstance(error, LeakedCancellationError) else error
+        failure.__cause__ = error.__cause__
     else:
         turn.stop_reason = StopReason.ERROR
         failure = error

@@ -4,15 +4,21 @@ Invariant: a table is changed under its lock, in one step with the check that th
 operation. The tables hold their entries strongly: an agent that only its name refers to is alive until it is stopped.
 """
 
+import inspect
 import threading
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, ClassVar
 
 from pygents.errors import UnregisteredAgentError, UnregisteredHookError, UnregisteredToolError
-from pygents.names import check_name, is_hook_type
+from pygents.hook_types import checked_hook_type
+from pygents.names import check_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pygents.agent import Agent
-    from pygents.hooks import Hook, HookType
+    from pygents.hook_types import HookType
+    from pygents.hooks import Hook
     from pygents.tool import Tool
 
 __all__ = ["AgentRegistry", "HookRegistry", "ToolRegistry"]
@@ -28,12 +34,15 @@ class _Table[E]:
 
     def add(self, name: str, entry: E) -> None:
         with self._lock:
-            self._check_free(name, entry)
+            self.check_free(name, entry)
             self.entries[name] = entry
+
+    def find(self, name: object) -> E | None:
+        return self.entries.get(name) if isinstance(name, str) else None
 
     def move(self, old: str, new: str, entry: E) -> None:
         with self._lock:
-            self._check_free(new, entry)
+            self.check_free(new, entry)
             if self.entries.get(old) is entry:
                 del self.entries[old]
                 self.entries[new] = entry
@@ -47,7 +56,7 @@ class _Table[E]:
         with self._lock:
             self.entries = {}
 
-    def _check_free(self, name: str, entry: E) -> None:
+    def check_free(self, name: str, entry: E) -> None:
         if self.entries.get(name, entry) is not entry:
             msg = f"{self._kind} {name!r} already registered: names are unique, choose another"
             raise ValueError(msg)
@@ -64,9 +73,15 @@ class ToolRegistry:
 
         Raises:
             ValueError: if the name is taken, by this tool or another
+            TypeError: if it is no tool
 
         """
-        name = check_name(getattr(tool, "__name__", None), "a tool's name")
+        given: object = tool
+        metadata_name = getattr(getattr(tool, "metadata", None), "name", None)
+        if not callable(given) or not isinstance(metadata_name, str):
+            msg = f"{tool!r} is not a tool: decorate an async function with @tool()"
+            raise TypeError(msg)
+        name = check_name(getattr(tool, "__name__", None), f"the name of {tool!r}")
         if cls._table.entries.get(name) is tool:
             msg = f"Tool {name!r} already registered: register a tool once"
             raise ValueError(msg)
@@ -80,7 +95,7 @@ class ToolRegistry:
             UnregisteredToolError: if there is none
 
         """
-        tool = cls._table.entries.get(name)
+        tool = cls._table.find(name)
         if tool is None:
             raise UnregisteredToolError(name)
         return tool
@@ -102,9 +117,20 @@ class AgentRegistry:
 
         Raises:
             ValueError: if another agent has that name
+            TypeError: if it is no agent
 
         """
-        cls._table.add(agent.name, agent)
+        cls._table.add(_name_of_agent(agent), agent)
+
+    @classmethod
+    def check_free(cls, agent: "Agent") -> None:
+        """Check that an agent can be registered now.
+
+        Raises:
+            ValueError: if another agent has its name
+
+        """
+        cls._table.check_free(_name_of_agent(agent), agent)
 
     @classmethod
     def rename(cls, agent: "Agent", name: str) -> None:
@@ -114,7 +140,7 @@ class AgentRegistry:
             ValueError: if another agent has that name
 
         """
-        cls._table.move(agent.name, name, agent)
+        cls._table.move(_name_of_agent(agent), check_name(name, "an agent's name"), agent)
 
     @classmethod
     def discard(cls, agent: "Agent") -> None:
@@ -129,7 +155,7 @@ class AgentRegistry:
             UnregisteredAgentError: if there is none
 
         """
-        agent = cls._table.entries.get(name)
+        agent = cls._table.find(name)
         if agent is None:
             raise UnregisteredAgentError(name)
         return agent
@@ -147,36 +173,37 @@ class HookRegistry:
 
     @classmethod
     def register(
-        cls, hook: "Hook", name: str | None = None, hook_type: "HookType | tuple[HookType, ...] | None" = None
+        cls, hook: "Hook", name: str | None = None, hook_type: "HookType | Sequence[HookType] | None" = None
     ) -> None:
         """Add a hook; `hook` does it for you. The same hook again is fine.
 
         Args:
             hook: the hook, or any async callable
             name: the name to add it under; its ``__name__`` if not given
-            hook_type: what it is a hook for; stored on the hook
+            hook_type: what it is a hook for, or a list of that; stored on the hook
 
         Raises:
             ValueError: if another hook has that name, or if nothing says what it is a hook for
-            TypeError: if it cannot be called, or `hook_type` is no hook type
+            TypeError: if it is not async, cannot be given a type, or `hook_type` is no hook type
 
         """
-        given: object = hook
-        if not callable(given):
-            msg = f"{hook!r} is not a hook: decorate an async function with @hook(type)"
-            raise TypeError(msg)
-        name = check_name(getattr(hook, "__name__", None) if name is None else name, "a hook's name")
+        _check_async(hook)
+        if name is None:
+            name = check_name(getattr(hook, "__name__", None), f"the name of {hook!r}")
+        check_name(name, "a hook's name")
         if hook_type is None and getattr(hook, "type", None) is None:
             msg = f"Hook {name!r} has no type: give hook_type, or decorate its function with @hook(...)"
             raise ValueError(msg)
-        if hook_type is not None and not is_hook_type(hook_type):
-            msg = f"hook_type must be a hook type such as TurnHook.BEFORE_RUN, or a tuple of them, not {hook_type!r}"
-            raise TypeError(msg)
+        checked = None if hook_type is None else checked_hook_type(hook_type)
         cls._table.add(name, hook)
-        if hook_type is not None:
-            hook.type = hook_type
-            if getattr(hook, "hook_type", None) != hook_type:  # a plain function, whose two names are two attributes
-                setattr(hook, "hook_type", hook_type)  # noqa: B010 (read-only to type checkers)
+        if checked is None:
+            return
+        try:
+            _set_type(hook, checked)
+        except AttributeError:
+            cls._table.discard(name, hook)
+            msg = f"{hook!r} cannot be given a type: decorate an async function with @hook(type)"
+            raise TypeError(msg) from None
 
     @classmethod
     def get(cls, name: str) -> "Hook":
@@ -186,26 +213,18 @@ class HookRegistry:
             UnregisteredHookError: if there is none
 
         """
-        hook = cls._table.entries.get(name)
+        hook = cls._table.find(name)
         if hook is None:
             raise UnregisteredHookError(name)
         return hook
 
     @classmethod
     def name_of(cls, hook: "Hook") -> str:
-        """Return the name that `get` finds a hook under, for a snapshot.
-
-        Raises:
-            UnregisteredHookError: if it is not registered
-
-        """
-        name = getattr(hook, "__name__", repr(hook))
+        """Return the name that `get` finds a hook under, for a snapshot; its own, if it is not registered."""
+        name: str = getattr(hook, "__name__", repr(hook))
         if cls._table.entries.get(name) is hook:
             return name
-        for registered, entry in list(cls._table.entries.items()):
-            if entry is hook:
-                return registered
-        raise UnregisteredHookError(name)
+        return next((known for known, entry in list(cls._table.entries.items()) if entry is hook), name)
 
     @classmethod
     def get_by_type(cls, hook_type: "HookType", hooks: "list[Hook]") -> "Hook | None":
@@ -221,3 +240,24 @@ class HookRegistry:
     def _is_for(hook: "Hook", hook_type: "HookType") -> bool:
         own = getattr(hook, "type", None)
         return hook_type in own if isinstance(own, tuple) else own == hook_type
+
+
+def _name_of_agent(agent: object) -> str:
+    name = getattr(agent, "name", None)
+    if not isinstance(name, str):
+        msg = f"{agent!r} is not an agent"
+        raise TypeError(msg)
+    return name
+
+
+def _check_async(hook: object) -> None:
+    plain = isinstance(hook, (FunctionType, MethodType)) and not inspect.iscoroutinefunction(hook)
+    if plain or not callable(hook):
+        msg = f"Hook must be async: {hook!r} is not a coroutine function. Decorate one with @hook(type)"
+        raise TypeError(msg)
+
+
+def _set_type(hook: "Hook", hook_type: "HookType | tuple[HookType, ...]") -> None:
+    hook.type = hook_type
+    if getattr(hook, "hook_type", None) != hook_type:  # a plain function, whose two names are two attributes
+        setattr(hook, "hook_type", hook_type)  # noqa: B010 (read-only to type checkers)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, cast
 
+from pygents.hook_types import type_of
 from pygents.registry import HookRegistry
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ def hooks_to_dict(hooks: "Iterable[Hook]") -> dict[str, list[str]]:
     """Return the names of hooks by the value of the type that they are for, in list order."""
     stored: dict[str, list[str]] = {}
     for hook in hooks:
-        types = hook.type if isinstance(hook.type, tuple) else (hook.type,)
-        for one in types:
+        own = type_of(hook)
+        for one in own if isinstance(own, tuple) else (own,):
             stored.setdefault(str(one.value), []).append(HookRegistry.name_of(hook))
     return stored
 

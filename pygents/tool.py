@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from pygents.arguments import check_fixed
 from pygents.intercept import check_hooks
-from pygents.locks import CrossLoopLock
+from pygents.locks import CrossLoopLock, check_lock
 from pygents.metadata import RunMetadata
 from pygents.names import check_name
 from pygents.registry import ToolRegistry
@@ -56,6 +56,7 @@ def tool[**P, R](func: Callable[P, AsyncIterator[R]], /) -> GeneratorTool[P, R]:
 def tool(*, lock: bool = False, hooks: "Iterable[Hook] | None" = None, **fixed_kwargs: Any) -> _Decorator: ...
 def tool(
     func: Callable[..., Any] | None = None,
+    /,
     *,
     lock: bool = False,
     hooks: "Iterable[Hook] | None" = None,
@@ -76,12 +77,13 @@ def tool(
 
     """
     own_hooks = check_hooks(hooks)
+    check_lock(lock)
 
     def decorate(fn: Callable[..., Any]) -> Tool:
         if not (inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)):
             msg = f"Tool must be async: {fn!r} is neither a coroutine function nor an async generator function"
             raise TypeError(msg)
-        check_name(getattr(fn, "__name__", None), "a tool's name")
+        check_name(getattr(fn, "__name__", None), f"the name of {fn!r}")
         check_fixed(fn, fixed_kwargs, "Tool")
         kind = GeneratorTool[..., Any] if inspect.isasyncgenfunction(fn) else CoroutineTool[..., Any]
         metadata = ToolMetadata(fn.__name__, fn.__doc__)

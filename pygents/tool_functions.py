@@ -5,7 +5,6 @@ covers the function with its tool hooks, and nothing of the turn's.
 """
 
 import asyncio
-import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
@@ -13,6 +12,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.arguments import merge_fixed
+from pygents.decorated import Decorated
 from pygents.generators import begin
 from pygents.hooks import ToolHook
 from pygents.intercept import run_hooks
@@ -27,10 +27,8 @@ type Outcome[T] = tuple[T | None, BaseException | None]
 """What code ended in, handed over rather than raised: asyncio re-raises a SystemExit out of a task, and of its loop."""
 
 
-class _ToolFunction[**P, R]:
+class _ToolFunction[**P, R](Decorated):
     """A decorated function; with one of the two ways to call it, it conforms to `Tool`."""
-
-    __name__: str
 
     def __init__(
         self,
@@ -40,7 +38,7 @@ class _ToolFunction[**P, R]:
         hooks: "list[Hook]",
         fixed: dict[str, Any],
     ) -> None:
-        functools.update_wrapper(cast("Callable[..., Any]", self), fn)
+        super().__init__(fn)
         self.fn = fn
         self.metadata = metadata
         self.lock = lock

@@ -18,7 +18,7 @@ from pygents.context import frame_for, leave, running
 from pygents.errors import SafeExecutionError, WrongRunMethodError
 from pygents.generators import begin
 from pygents.hooks import TurnHook
-from pygents.intercept import check_hooks, run_hooks
+from pygents.intercept import check_hooks, intercept
 from pygents.invocation import (
     CALL_NAME,
     ExpiredError,
@@ -158,6 +158,12 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         if name in {"args", "kwargs"}:
             self.__dict__["_called_with"] = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle of the turn has: all but that it is running."""
+        state = dict(self.__dict__)
+        state.pop("_run", None)
+        return state
+
     def __repr__(self) -> str:
         name = self.tool.metadata.name if self.tool is not None else None
         return f"Turn(tool={name!r}, timeout={self.timeout})"
@@ -190,7 +196,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         state = self.__dict__
         try:
             if self.hooks:
-                await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
+                await intercept(self.hooks, TurnHook.BEFORE_RUN, self)
             loop = get_running_loop()
             began = loop.time()
             task = Task(self._attempt(tool), loop=loop, name=CALL_NAME, eager_start=True)
@@ -202,7 +208,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             state["output"] = output
             state["stop_reason"] = _COMPLETED
             if self.hooks:
-                await run_hooks(self.hooks, TurnHook.AFTER_RUN, self)
+                await intercept(self.hooks, TurnHook.AFTER_RUN, self)
         except BaseException as error:  # noqa: BLE001 (raised again)
             await fail(self, error)
         else:
@@ -232,7 +238,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         state["output"] = output = list[T]()
         try:
             if self.hooks:
-                await run_hooks(self.hooks, TurnHook.BEFORE_RUN, self)
+                await intercept(self.hooks, TurnHook.BEFORE_RUN, self)
             values = await steps.step(self._open(tool))
             clock = steps.clock
             while True:
@@ -246,13 +252,15 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
                     except StopIteration as stop:
                         value = stop.value
                         steps.left += started - clock()
+                    except (CancelledError, GeneratorExit) as error:  # the tool's own: it has not suspended
+                        raise judged(error)  # noqa: B904 (it has its cause)
                     else:
                         value = await steps.suspended(step, waits_for, started)
                 except StopAsyncIteration:
                     break
                 output.append(value)
                 if self.hooks:
-                    await run_hooks(self.hooks, TurnHook.ON_VALUE, self, value)
+                    await intercept(self.hooks, TurnHook.ON_VALUE, self, value)
                 if token is not None:
                     running.reset(token)
                 token = None
@@ -260,7 +268,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
                 token = None if running.get() is frame else running.set(frame)
             state["stop_reason"] = _COMPLETED
             if self.hooks:
-                await run_hooks(self.hooks, TurnHook.AFTER_RUN, self)
+                await intercept(self.hooks, TurnHook.AFTER_RUN, self)
         except GeneratorExit:
             token = running.set(frame)
             state["stop_reason"] = StopReason.CANCELLED

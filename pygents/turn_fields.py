@@ -1,11 +1,14 @@
 """Checks of what a turn is made of: each returns the value to keep, or raises an error that says what to do."""
 
-import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.errors import UnregisteredToolError
 from pygents.intercept import check_hooks
+from pygents.outcome import StopReason
 from pygents.registry import ToolRegistry
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ def checked_tool(tool: object) -> "Tool":
         msg = f"tool must be a registered tool's name or a function decorated with @tool(), not {tool!r}"
         raise TypeError(msg)
     registered: Any = ToolRegistry.get(name)
-    if tool is not registered and tool is not registered.fn:
+    if tool is not registered and tool != registered.fn:  # the same method is another object each time
         raise UnregisteredToolError(name)
     return cast("Tool", registered)
 
@@ -64,15 +67,28 @@ def checked_timeout(timeout: object) -> float | None:
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         msg = f"timeout must be a number of seconds or None for no limit, not {timeout!r}"
         raise TypeError(msg)
-    try:
-        seconds = float(timeout)
-    except OverflowError:
-        msg = "timeout is too large a number of seconds; None stands for no limit"
-        raise ValueError(msg) from None
-    if math.isnan(seconds) or seconds <= 0:
+    if isinstance(timeout, int) and abs(timeout) > sys.float_info.max:
+        msg = f"timeout must be a number of seconds (None for no limit), not an integer of {timeout.bit_length()} bits"
+        raise ValueError(msg)
+    if not timeout > 0:  # NaN is not
         msg = f"timeout must be above zero (seconds; None for no limit), not {timeout!r}"
         raise ValueError(msg)
     return timeout
+
+
+def _checked_stop_reason(reason: object) -> StopReason | None:
+    """Return how the turn ended, or None."""
+    if reason is not None and not isinstance(reason, StopReason):
+        msg = f"stop_reason must be a StopReason or None, not {reason!r}"
+        raise TypeError(msg)
+    return reason
+
+
+def _checked_time(name: str, moment: object) -> datetime | None:
+    if moment is not None and not isinstance(moment, datetime):
+        msg = f"{name} must be a datetime or None, not {moment!r}"
+        raise TypeError(msg)
+    return moment
 
 
 CHECKS: dict[str, Callable[[Any], object]] = {
@@ -82,5 +98,8 @@ CHECKS: dict[str, Callable[[Any], object]] = {
     "metadata": checked_metadata,
     "timeout": checked_timeout,
     "hooks": check_hooks,
+    "start_time": partial(_checked_time, "start_time"),
+    "end_time": partial(_checked_time, "end_time"),
+    "stop_reason": _checked_stop_reason,
 }
 """The check of each attribute, for those who set it later."""

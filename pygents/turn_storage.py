@@ -91,7 +91,7 @@ def load_turn[C: "Turn[Any]"](data: object, cls: type[C], outer: _Turns = ()) ->
 
 def _evaluated(turn: "Turn[Any]") -> tuple[list[Any], dict[str, Any]]:
     args = [_evaluate(value, f"args[{index}]", turn) for index, value in enumerate(turn.args)]
-    return args, {name: _evaluate(value, f"kwargs[{name!r}]", turn) for name, value in turn.kwargs.items()}
+    return args, {name: _evaluate(value, f"kwargs[{name!r}]", turn) for name, value in dict(turn.kwargs).items()}
 
 
 def _evaluate(value: Any, place: str, turn: "Turn[Any]") -> object:
@@ -119,7 +119,7 @@ def _encode(value: object, kind: "type[Turn[Any]]", outer: _Turns) -> object:
 
 
 def _encode_items(items: Mapping[Any, object], kind: "type[Turn[Any]]", outer: _Turns) -> dict[Any, Any]:
-    stored = {key: _encode(item, kind, outer) for key, item in items.items()}
+    stored = {key: _encode(item, kind, outer) for key, item in dict(items).items()}  # others may be changing it
     return {_DICT: [[key, item] for key, item in stored.items()]} if {_TURN, _DICT} & stored.keys() else stored
 
 

@@ -1,6 +1,8 @@
 """Agent: constructing it, its name and attributes, putting and sending turns, branches."""
 
 import asyncio
+import copy
+import pickle
 import threading
 from inspect import signature
 
@@ -15,6 +17,7 @@ from pygents import (
     SafeExecutionError,
     ToolRegistry,
     Turn,
+    TurnCancelledError,
     UnregisteredAgentError,
     UnregisteredToolError,
     current_agent,
@@ -22,6 +25,7 @@ from pygents import (
     hook,
     tool,
 )
+from pygents.agent_actor import AgentActor
 
 
 @pytest.fixture
@@ -403,3 +407,98 @@ async def test_clearing_the_registry_frees_the_names_of_agents_that_go_on_workin
     assert await values_of(agent) == [2]
     await agent.stop()
     assert AgentRegistry.get("a") is namesake
+
+
+def test_nobody_finds_an_agent_before_it_is_whole(add, monkeypatch):
+    def launch(agent):
+        with pytest.raises(UnregisteredAgentError):
+            AgentRegistry.get("a")
+        return original(agent)
+
+    original = AgentActor.launch
+    monkeypatch.setattr(AgentActor, "launch", launch)
+    assert AgentRegistry.get(Agent("a", "d", [add]).name).to_dict()["name"] == "a"
+
+
+def test_an_agent_whose_name_is_taken_meanwhile_leaves_no_actor(add, monkeypatch):
+    def launch(agent):
+        actor = original(agent)
+        monkeypatch.setattr(AgentActor, "launch", original)
+        made.append(Agent("a", "the other", [add]))
+        return actor
+
+    made = []
+    original = AgentActor.launch
+    monkeypatch.setattr(AgentActor, "launch", launch)
+    with pytest.raises(ValueError, match="'a' already registered"):
+        Agent("a", "d", [add])
+    assert ActorRegistry.get_all() == [made[0].ref]
+    assert AgentRegistry.get("a") is made[0]
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_an_agent_is_not_copied_or_pickled_but_says_what_to_do(duplicate, add):
+    agent = Agent("a", "d", [add])
+    with pytest.raises(TypeError, match=r"cannot be copied or pickled: use branch\(\) for a copy, to_dict\(\)"):
+        duplicate(agent)
+
+
+async def test_attributes_can_be_set_right_after_a_run_was_left(add):
+    agent = Agent("a", "d", [add])
+    await agent.put(Turn("add", [1]))
+    async for _ in agent.run():
+        break
+    agent.description = "free at once"
+
+
+async def test_the_put_hooks_of_an_agent_that_has_stopped_do_not_run(add):
+    agent = Agent("a", "d", [add])
+    events = record_put_hooks(agent)
+    await agent.stop()
+    with pytest.raises(ActorDeadError, match="Agent 'a' has stopped"):
+        await agent.put(Turn("add", [1]))
+    assert events == []
+
+
+async def test_a_renamed_agent_goes_by_its_new_name(add):
+    agent = Agent("a", "d", [add])
+    agent.name = "b"
+    await agent.stop()
+    with pytest.raises(ActorDeadError, match="Agent 'b' has stopped"):
+        await agent.put(Turn("add", [1]))
+
+
+@pytest.mark.parametrize("event", [AgentHook.BEFORE_TURN, AgentHook.BEFORE_PUT, AgentHook.AFTER_PUT])
+async def test_a_cancellation_that_a_hook_outside_any_turn_lets_out_is_not_taken_for_the_consumers(event, add):
+    @hook(event)
+    async def leak(*args):
+        raise asyncio.CancelledError
+
+    agent = Agent("a", "d", [add])
+    agent.hooks.append(leak)
+    with pytest.raises(TurnCancelledError, match=f"a hook for {event} let a CancelledError out"):  # noqa: PT012
+        await agent.put(Turn("add", [1]))
+        await values_of(agent)
+    agent.hooks.clear()
+    assert await values_of(agent) == ([] if event is AgentHook.BEFORE_PUT else [2])
+
+
+async def test_what_an_earlier_turn_has_spawned_may_stop_the_agent(add):
+    async def stop_later():
+        await asyncio.sleep(5)
+        return await current_agent().stop()
+
+    @tool()
+    async def spawn():
+        spawned.append(asyncio.create_task(stop_later()))
+
+    @tool()
+    async def wait():
+        await asyncio.sleep(10)
+
+    spawned = []
+    agent = Agent("a", "d", [spawn, wait])
+    for name in ("spawn", "wait"):
+        await agent.put(Turn(name))
+    assert await values_of(agent) == [None, None]
+    assert await spawned[0] is True

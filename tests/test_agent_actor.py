@@ -123,7 +123,9 @@ async def test_a_cut_turn_whose_tool_was_taken_away_costs_no_other_turn(agent):
         await agent.put(Turn("spare"))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(run(agent), 5)
-    agent.tools = [spare]
+    with pytest.raises(ValueError, match="does not accept tool 'wait', which a queued turn names"):
+        agent.tools = [spare]
+    agent.tools[:] = [spare]  # a list is a list
     assert await run(agent) == ["spare", "spare"]
     with pytest.raises(ValueError, match="does not accept tool 'wait'"):
         await answer

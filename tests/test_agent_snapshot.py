@@ -344,6 +344,8 @@ async def test_a_snapshot_can_be_restored_though_the_agent_was_told_what_it_does
     agent.tools = agent.tools[:2]
     agent.ref.tell(Turn("fail", ["foreign"]))
     assert await run(restored(agent.to_dict())) == ["x"]
+    assert caplog.records == []
+    assert await run(agent) == ["x"]
     assert "'a' does not accept tool 'fail'" in caplog.text
 
 
@@ -357,11 +359,20 @@ async def test_how_a_stored_turn_in_hand_had_ended_says_whether_it_is_run(reason
     assert await run(agent) == values
 
 
-async def test_a_turn_in_hand_whose_tool_the_restored_agent_lacks_is_refused_when_it_comes_to_it(tools, ran, caplog):
-    agent = Agent.from_dict({**GOOD, "current_turn": {"tool_name": "fail"}, "queue": [Turn("work", ["x"]).to_dict()]})
-    assert await run(agent) == ["x"]
-    assert (ran, agent.to_dict()["current_turn"]) == (["x"], None)
-    assert "'a' does not accept tool 'fail'" in caplog.text
+@pytest.mark.parametrize("place", ["queue", "current_turn"])
+async def test_a_turn_whose_tool_the_restored_agent_would_lack_is_refused(place, tools):
+    foreign = {"tool_name": "fail"}
+    data = {**GOOD, place: [foreign] if place == "queue" else foreign}
+    with pytest.raises(ValueError, match="'a' does not accept tool 'fail'"):
+        Agent.from_dict(data)
+    with pytest.raises(UnregisteredAgentError):
+        AgentRegistry.get("a")
+
+
+async def test_a_stored_turn_that_had_failed_is_named_in_the_log(tools, caplog):
+    current = {"tool_name": "work", "args": ["c"], "stop_reason": "error"}
+    agent = Agent.from_dict({**GOOD, "current_turn": current})
+    assert f"{agent.ref._actor_weakref()} does not restore Turn(tool='work'" in caplog.text
 
 
 async def test_an_async_dynamic_argument_in_the_queue_cannot_be_stored_and_is_named(agent):

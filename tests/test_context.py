@@ -245,3 +245,27 @@ class TestContextVariables:
 
         await Turn(work).returning()
         assert user.get() == "nobody"
+
+
+async def test_hooks_for_a_turn_that_failed_after_its_value_know_their_turn_and_agent():
+    @tool()
+    async def work(): ...
+
+    @hook(AgentHook.AFTER_TURN)
+    async def fail(agent, turn):
+        raise LookupError
+
+    @hook([TurnHook.ON_ERROR, AgentHook.ON_TURN_ERROR])
+    async def note(*args):
+        known.append((current_turn(), current_agent()))
+
+    known = []
+    agent = Agent("a", "d", [work])
+    agent.hooks += [fail, note]
+    turn = Turn(work, hooks=[note])
+    await agent.put(turn)
+    with pytest.raises(LookupError):
+        async for _ in agent.run():
+            pass
+    assert known == [(turn, agent), (turn, agent)]
+    assert (current_turn(), current_agent()) == (None, None)

@@ -5,6 +5,7 @@ import inspect
 import logging
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import get_args
 
 import pytest
 
@@ -43,7 +44,9 @@ def test_the_hook_types_are_string_enums_named_like_their_values(kind, values):
 
 
 def test_hook_type_is_the_union_of_the_four():
-    assert set(HookType.__value__.__args__) == {TurnHook, AgentHook, ToolHook, MemoryHook}
+    assert set(get_args(HookType)) == {TurnHook, AgentHook, ToolHook, MemoryHook}
+    assert isinstance(TurnHook.BEFORE_RUN, HookType)
+    assert not isinstance("before_run", HookType)
 
 
 class TestDecorator:

@@ -8,7 +8,14 @@ import pytest
 
 from pygents.errors import TurnTimeoutError
 from pygents.hooks import AgentHook, ToolHook, TurnHook, hook
-from pygents.intercept import check_hooks, consumer_is_cancelled, run_failure_hooks, run_hooks
+from pygents.intercept import (
+    LeakedCancellationError,
+    cancel_requests,
+    check_hooks,
+    intercept,
+    run_failure_hooks,
+    run_hooks,
+)
 from pygents.tool import tool
 from pygents.turn import StopReason, Turn
 
@@ -139,9 +146,14 @@ class TestRunFailureHooks:
         assert consumer.cancelled()
         assert not hasattr(failure, "__notes__")
 
-    async def test_lets_an_exit_through(self, make):
+    async def test_lets_an_interrupt_through(self, make):
         with pytest.raises(KeyboardInterrupt):
             await run_failure_hooks([make("a", ERROR, raising(KeyboardInterrupt()))], ERROR, ValueError())
+
+    async def test_an_exit_is_noted_like_any_other(self, make):
+        failure = ValueError("first")
+        await run_failure_hooks([make("a", ERROR, raising(SystemExit(3)))], ERROR, failure)
+        assert "SystemExit(3)" in failure.__notes__[0]
 
     async def test_leaves_the_failure_alone_when_the_hooks_succeed(self, make, calls, caplog):
         failure = ValueError("first")
@@ -192,29 +204,63 @@ class TestCheckHooks:
             check_hooks([typed])
 
 
-class TestConsumerIsCancelled:
-    def test_is_false_where_no_task_runs(self):
+class TestCancelRequests:
+    def test_are_none_where_no_task_runs(self):
         seen = []
         with asyncio.Runner() as runner:
-            runner.get_loop().call_soon(lambda: seen.append(consumer_is_cancelled()))
+            runner.get_loop().call_soon(lambda: seen.append(cancel_requests()))
             runner.run(asyncio.sleep(0))
-        assert seen == [False]
+        assert seen == [0]
 
-    async def test_is_false_in_a_task_that_nobody_cancels(self):
-        assert not consumer_is_cancelled()
-        with pytest.raises(asyncio.CancelledError):
-            raise asyncio.CancelledError
-        assert not consumer_is_cancelled()
-
-    async def test_is_true_from_the_cancellation_until_it_is_taken_back(self):
+    async def test_count_once_the_task_has_seen_them_until_they_are_taken_back(self):
         task = asyncio.current_task()
+        assert cancel_requests() == 0
         task.cancel()
-        assert consumer_is_cancelled()
+        assert cancel_requests() == 0
         with pytest.raises(asyncio.CancelledError):
             await asyncio.sleep(0)
-        assert consumer_is_cancelled()
+        assert cancel_requests() == 1
         task.uncancel()
-        assert not consumer_is_cancelled()
+        assert cancel_requests() == 0
+
+
+class TestIntercept:
+    @pytest.mark.parametrize("outlived", [0, 1])
+    async def test_tells_a_cancellation_that_a_hook_lets_out_from_the_consumers(self, make, outlived):
+        await outlive(outlived)
+        stray = asyncio.CancelledError("stray")
+        with pytest.raises(LeakedCancellationError, match="a hook for before_run let a CancelledError out") as caught:
+            await intercept([make("a", BEFORE, raising(stray))], BEFORE)
+        assert caught.value.__cause__ is stray
+
+    @pytest.mark.parametrize("outlived", [0, 1])
+    async def test_lets_the_consumers_cancellation_through(self, make, outlived):
+        async def wait():
+            await asyncio.sleep(100)
+
+        async def consume():
+            await outlive(outlived)
+            await intercept([make("a", BEFORE, wait)], BEFORE)
+
+        consumer = asyncio.create_task(consume())
+        await asyncio.sleep(1)
+        consumer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await consumer
+
+    async def test_a_leak_beside_a_failure_stays_a_note_in_a_task_that_has_outlived_a_cancellation(self, make):
+        await outlive(1)
+        failure = ValueError("first")
+        await run_failure_hooks([make("a", ERROR, raising(asyncio.CancelledError()))], ERROR, failure)
+        assert "CancelledError()" in failure.__notes__[0]
+
+
+async def outlive(cancellations):
+    """Be cancelled, catch it, and go on, as code that shuts down does."""
+    for _ in range(cancellations):
+        asyncio.current_task().cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(0)
 
 
 class TestHooksOfATurn:

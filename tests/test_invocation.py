@@ -120,6 +120,19 @@ class TestTimeout:
         await asyncio.sleep(100)
         assert caplog.records == []
 
+    async def test_does_not_come_to_a_coroutine_tool_that_ended_in_time_on_a_loop_that_is_busy(self, caplog):
+        answer = asyncio.get_running_loop().create_future()
+
+        async def wait():
+            return await answer
+
+        turn = Turn(make("coroutine", wait), timeout=5)
+        running = await start(turn)
+        answer.set_result("in time")
+        work_without_a_pause(10)
+        assert await running == "in time"
+        assert (turn.stop_reason, caplog.records) == (StopReason.COMPLETED, [])
+
     async def test_counts_the_evaluation_of_dynamic_arguments(self, kind):
         called = []
 

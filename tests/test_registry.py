@@ -1,8 +1,10 @@
 """Registries: one table each of tools, agents and hooks, with unique names."""
 
+import re
 import threading
 import time
 from contextlib import suppress
+from enum import StrEnum
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from pygents.errors import UnregisteredAgentError, UnregisteredHookError, UnregisteredToolError
 from pygents.hooks import AgentHook, TurnHook, hook
 from pygents.registry import AgentRegistry, HookRegistry, ToolRegistry
-from pygents.tool import tool
+from pygents.tool import ToolMetadata, tool
 
 
 def agent(name: str) -> SimpleNamespace:
@@ -37,9 +39,9 @@ class TestToolRegistry:
         ToolRegistry.all().append("junk")
         assert ToolRegistry.all() == []
 
-    @pytest.mark.parametrize("name", ["nobody", "", 5, None])
+    @pytest.mark.parametrize("name", ["nobody", "", 5, None, [1]])
     def test_says_that_an_unknown_name_was_not_found(self, name):
-        with pytest.raises(UnregisteredToolError, match=f"^Tool {name!r} not found"):
+        with pytest.raises(UnregisteredToolError, match=f"^Tool {re.escape(repr(name))} not found"):
             ToolRegistry.get(name)
 
     def test_refuses_a_taken_name_and_keeps_the_first(self):
@@ -63,13 +65,20 @@ class TestToolRegistry:
 
     @pytest.mark.parametrize(("name", "error"), [("", ValueError), (None, TypeError), (5, TypeError)])
     def test_refuses_a_name_that_is_none(self, name, error):
-        with pytest.raises(error, match="a tool's name must"):
-            ToolRegistry.register(SimpleNamespace(__name__=name))
+        class Own:
+            metadata = ToolMetadata("own", None)
+            __name__ = name
+
+            def __call__(self): ...
+
+        with pytest.raises(error, match=r"the name of .*Own object.* must"):
+            ToolRegistry.register(Own())
         assert ToolRegistry.all() == []
 
-    def test_refuses_something_without_a_name(self):
-        with pytest.raises(TypeError, match="name"):
-            ToolRegistry.register(5)
+    @pytest.mark.parametrize("wrong", [5, "x", len, SimpleNamespace(metadata=ToolMetadata("x", None))], ids=repr)
+    def test_refuses_what_is_no_tool(self, wrong):
+        with pytest.raises(TypeError, match=f"^{re.escape(repr(wrong))} is not a tool: decorate an async function"):
+            ToolRegistry.register(wrong)
         assert ToolRegistry.all() == []
 
 
@@ -89,6 +98,12 @@ class TestAgentRegistry:
         with pytest.raises(ValueError, match="Agent 'ada' already registered"):
             AgentRegistry.register(agent("ada"))
         assert AgentRegistry.get("ada") is first
+
+    @pytest.mark.parametrize("wrong", [5, "x", SimpleNamespace(name=5)], ids=repr)
+    def test_refuses_what_is_no_agent(self, wrong):
+        for refused in (lambda: AgentRegistry.register(wrong), lambda: AgentRegistry.rename(wrong, "ada")):
+            with pytest.raises(TypeError, match=f"^{re.escape(repr(wrong))} is not an agent"):
+                refused()
 
     def test_is_empty_after_clear(self):
         AgentRegistry.register(agent("ada"))
@@ -275,10 +290,40 @@ class TestHookRegistry:
         HookRegistry.register(audit)
         assert HookRegistry.name_of(audit) == "audit"
 
-    def test_knows_no_name_of_a_hook_that_it_does_not_have(self):
+    def test_calls_a_hook_that_it_does_not_have_by_its_own_name(self):
         @hook(TurnHook.BEFORE_RUN)
         async def audit(turn): ...
 
         HookRegistry.clear()
-        with pytest.raises(UnregisteredHookError, match="'audit'"):
-            HookRegistry.name_of(audit)
+        assert HookRegistry.name_of(audit) == "audit"
+
+    @pytest.mark.parametrize("wrong", [lambda turn: None, 5, "audit"], ids=["function", "number", "string"])
+    def test_refuses_what_is_not_async(self, wrong):
+        with pytest.raises(TypeError, match=r"^Hook must be async"):
+            HookRegistry.register(wrong, "audit", TurnHook.BEFORE_RUN)
+        with pytest.raises(UnregisteredHookError):
+            HookRegistry.get("audit")
+
+    def test_refuses_what_cannot_be_given_a_type_and_forgets_its_name(self):
+        class Audit:
+            async def method(self, turn): ...
+
+        with pytest.raises(TypeError, match="cannot be given a type: decorate"):
+            HookRegistry.register(Audit().method, hook_type=TurnHook.BEFORE_RUN)
+        with pytest.raises(UnregisteredHookError):
+            HookRegistry.get("method")
+
+    def test_takes_a_list_of_types_as_the_decorator_does(self):
+        async def audit(*args): ...
+
+        HookRegistry.register(audit, hook_type=[TurnHook.BEFORE_RUN, AgentHook.AFTER_TURN])
+        assert audit.type == audit.hook_type == (TurnHook.BEFORE_RUN, AgentHook.AFTER_TURN)
+
+    def test_refuses_a_type_of_another_enumeration(self):
+        class Mine(StrEnum):
+            EVENT = "before_run"
+
+        async def audit(turn): ...
+
+        with pytest.raises(TypeError, match="must be a hook type"):
+            HookRegistry.register(audit, hook_type=Mine.EVENT)

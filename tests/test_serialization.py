@@ -91,11 +91,14 @@ class TestHooks:
         assert hooks_to_dict([raw]) == {"before_run": ["trail"]}
         assert restore({"before_run": ["trail"]}) == [raw]
 
-    def test_that_are_not_registered_cannot_be_stored(self):
+    def test_that_are_not_registered_are_stored_under_their_own_name(self):
         one = make("one", TurnHook.BEFORE_RUN)
         HookRegistry.clear()
-        with pytest.raises(UnregisteredHookError, match="'one'"):
-            hooks_to_dict([one])
+        assert hooks_to_dict([one]) == {"before_run": ["one"]}
+
+    def test_what_is_none_cannot_be_stored(self):
+        with pytest.raises(TypeError, match="'junk' is not a hook"):
+            hooks_to_dict(["junk"])
 
     @pytest.mark.parametrize("stored", [None, {}, {"before_run": []}])
     def test_may_be_none(self, stored):

@@ -1,9 +1,12 @@
 """Tools: what the decorator makes of an async function, and what a call of it does."""
 
 import asyncio
+import copy
 import functools
 import inspect
 import logging
+import pickle
+import re
 import threading
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -14,6 +17,7 @@ from pygents.errors import UnregisteredToolError
 from pygents.hooks import ToolHook, TurnHook, hook
 from pygents.registry import ToolRegistry
 from pygents.tool import ToolMetadata, tool
+from pygents.turn import Turn
 
 KINDS = ["coroutine", "generator"]
 
@@ -500,3 +504,81 @@ class TestLock:
         thread.join(10)
         assert trail == ["a in", "a out", "b in", "b out"]
         assert not made.lock.locked()
+
+
+@pytest.mark.parametrize("lock", ["no", 1, None, asyncio.Lock()], ids=repr)
+@pytest.mark.parametrize("decorator", [tool, functools.partial(hook, TurnHook.BEFORE_RUN)], ids=["tool", "hook"])
+def test_a_lock_that_is_neither_wanted_nor_not_is_refused(decorator, lock):
+    with pytest.raises(TypeError, match=f"^lock must be True or False, not {re.escape(repr(lock))}"):
+        decorator(lock=lock)
+
+
+async def test_a_tool_may_be_a_method(kind):
+    class Adder:
+        base = 10
+
+        @tool()
+        async def add(self, value):
+            return self.base + value
+
+        @tool()
+        async def count(self, value):
+            yield self.base + value
+
+    made = Adder().add if kind == "coroutine" else Adder().count
+    given = await made(5) if kind == "coroutine" else [value async for value in made(5)]
+    assert given == (15 if kind == "coroutine" else [15])
+    assert inspect.iscoroutinefunction(Adder().add)
+    assert Adder.add is ToolRegistry.get("add")
+
+
+async def test_a_hook_may_be_a_method():
+    class Audit:
+        def __init__(self):
+            self.seen = []
+
+        @hook(TurnHook.BEFORE_RUN)
+        async def note(self, turn):
+            self.seen.append(turn)
+
+    audit = Audit()
+    await audit.note("turn")
+    assert audit.seen == ["turn"]
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+def test_a_tool_and_a_hook_are_copied_and_pickled_as_their_functions_would_be(duplicate):
+    assert duplicate(module_tool) is module_tool
+    assert duplicate(module_hook) is module_hook
+
+
+@tool(lock=True)
+async def module_tool(): ...
+
+
+@hook(TurnHook.BEFORE_RUN, lock=True)
+async def module_hook(turn): ...
+
+
+async def test_func_may_be_a_fixed_argument():
+    @tool(func="f")
+    async def work(func):
+        return func
+
+    assert await work() == "f"
+
+
+async def test_attributes_of_the_function_are_the_tools_and_do_not_get_in_its_way():
+    async def work():
+        return "done"
+
+    work.streams = work.attempt = work.version = 2
+    assert await Turn(tool(work)).returning() == "done"
+    assert ToolRegistry.get("work").version == 2
+
+
+def test_a_callable_without_a_name_is_named_in_the_error():
+    async def work(): ...
+
+    with pytest.raises(TypeError, match=r"the name of functools\.partial\(.*work.*\) must be a string, not None"):
+        tool(functools.partial(work))

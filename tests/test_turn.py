@@ -1,7 +1,9 @@
 """Turns: what they are made of, how they run, and the ways in which they are cancelled."""
 
 import asyncio
+import copy
 import inspect
+import pickle
 import sys
 import threading
 from contextlib import aclosing
@@ -181,10 +183,10 @@ class TestWrongArguments:
 
     @pytest.mark.parametrize(
         "wrong",
-        [0, -1, 0.0, -0.5, float("nan"), float("-inf"), pytest.param(10**400, id="huge")],
+        [0, -1, 0.0, -0.5, float("nan"), float("-inf"), *(pytest.param(n, id="huge") for n in (10**400, -(10**5000)))],
     )
     def test_a_timeout_that_is_no_time(self, greet, wrong):
-        with pytest.raises(ValueError, match=r"^timeout (must be above zero|is too large)"):
+        with pytest.raises(ValueError, match=r"^timeout must be .* not (an integer of \d+ bits|-|0|nan)"):
             Turn("greet", timeout=wrong)
 
     async def test_a_turn_without_a_tool_cannot_run(self, greet):
@@ -695,6 +697,21 @@ class TestLeakedCancellation:
         await self.check(Turn(make(kind, self.leak), kwargs={"seconds": seconds}))
         assert asyncio.current_task().cancelling() == 0
 
+    @pytest.mark.parametrize("seconds", [None, 0, 1])
+    async def test_is_told_from_a_cancellation_that_the_consumer_has_outlived(self, kind, seconds):
+        async def leak():
+            if seconds is not None:
+                await asyncio.sleep(seconds)
+            raise asyncio.CancelledError
+
+        async def consumer():
+            asyncio.current_task().cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            await self.check(Turn(make(kind, leak)))
+
+        await asyncio.create_task(consumer())
+
     async def test_of_a_dynamic_argument_is_too(self, kind):
         async def body(value): ...
 
@@ -784,3 +801,84 @@ class TestLeakedCancellation:
         await asyncio.wait([task])
         assert task.cancelled()
         assert [turn.stop_reason for turn in turns] == [StopReason.COMPLETED, StopReason.TIMEOUT]
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+async def test_a_generator_exit_that_a_tool_lets_out_is_an_error(kind, suspends):
+    stray = GeneratorExit()
+
+    async def body():
+        if suspends:
+            await asyncio.sleep(1)
+        raise stray
+
+    turn = Turn(make(kind, body))
+    with pytest.raises(RuntimeError, match="a GeneratorExit was let out") as caught:
+        await run(turn)
+    assert caught.value.__cause__ is stray
+    assert (turn.stop_reason, turn.running) == (StopReason.ERROR, False)
+
+
+async def test_a_task_group_that_is_open_where_its_consumer_leaves_is_closed_without_a_log(caplog):
+    ended = []
+
+    async def child():
+        try:
+            await asyncio.sleep(100)
+        finally:
+            ended.append("child")
+
+    @tool()
+    async def grouped():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+            await asyncio.sleep(0)
+            yield 1
+
+    turn = Turn(grouped)
+    async with aclosing(turn.yielding()) as values:
+        assert await anext(values) == 1
+    assert (ended, turn.stop_reason, caplog.records) == (["child"], StopReason.CANCELLED, [])
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda turn: pickle.loads(pickle.dumps(turn))])
+async def test_a_turn_is_copied_and_pickled_with_its_very_tool_and_hooks_and_not_as_running(duplicate):
+    ToolRegistry.register(tool_of_this_module)
+    turn = Turn(tool_of_this_module, [1], metadata={"id": 7}, hooks=[hook_of_this_module])
+    assert await turn.returning() == 1
+    copies = [duplicate(turn)]
+    turn.__dict__["_run"] = 1.0  # as in the middle of a run
+    copies.append(duplicate(turn))
+    for twin in copies:
+        assert twin.tool is tool_of_this_module
+        assert twin.hooks == [hook_of_this_module]
+        assert (twin.metadata, twin.output, twin.running) == ({"id": 7}, 1, False)
+        assert await twin.returning() == 1
+
+
+@tool()
+async def tool_of_this_module(value):
+    return value
+
+
+@hook(TurnHook.BEFORE_RUN)
+async def hook_of_this_module(turn): ...
+
+
+@pytest.mark.parametrize("field", ["start_time", "end_time", "stop_reason"])
+def test_what_the_framework_notes_cannot_be_set_to_nonsense(field, greet):
+    turn = Turn("greet")
+    with pytest.raises(TypeError, match=f"^{field} must be a .* or None, not 'foo'"):
+        setattr(turn, field, "foo")
+    assert getattr(turn, field) is None
+
+
+def test_a_method_can_be_a_tool_and_is_known_by_the_object_it_is_bound_to():
+    class Greeter:
+        async def greet(self): ...
+
+    greeter = Greeter()
+    made = tool(greeter.greet)
+    assert Turn(greeter.greet).tool is made
+    with pytest.raises(UnregisteredToolError):
+        Turn(Greeter().greet)

@@ -462,3 +462,12 @@ class TestRoundTrip:
         before = copy.deepcopy(stored)
         Turn.from_dict(stored)
         assert stored == before
+
+
+def test_what_grows_while_it_is_stored_does_not_get_in_the_way():
+    annotations = {}
+    annotations["nested"] = Turn("work", [lambda: annotations.setdefault("more", 1)])
+    assert Turn("work", metadata=annotations).to_dict()["metadata"]["nested"]["__turn__"]["args"] == [1]
+    annotations = {}
+    annotations["nested"] = Turn("work", [lambda: annotations.setdefault("more", 1)])
+    assert "nested" in Turn("work", kwargs=annotations).to_dict()["kwargs"]
