@@ -190,16 +190,16 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             BaseException: what the tool or a hook raised
 
         """
-        tool = self._begin(streams=False)
+        state = self.__dict__
+        tool = self._begin(state, streams=False)
         frame = running.get()
         token = None if type(frame) is tuple and frame[1] is self else self._enter()
-        state = self.__dict__
         try:
             if self.hooks:
                 await intercept(self.hooks, TurnHook.BEFORE_RUN, self)
             loop = get_running_loop()
             began = loop.time()
-            task = Task(self._attempt(tool), loop=loop, name=CALL_NAME, eager_start=True)
+            task = Task(self._attempt(tool, state), loop=loop, name=CALL_NAME, eager_start=True)
             if not task.done():
                 await wait_in_time(task, began, self.timeout, tool)
             output, failure = task.result() if not task.cancelled() else outcome_of(task)
@@ -229,12 +229,12 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             BaseException: as `returning`
 
         """
-        tool = self._begin(streams=True)
+        state = self.__dict__
+        tool = self._begin(state, streams=True)
         token = self._enter()
         frame = running.get()
         steps = TimedSteps(self.timeout, tool)
         values: AsyncGenerator[T] | None = None
-        state = self.__dict__
         state["output"] = output = list[T]()
         try:
             if self.hooks:
@@ -290,14 +290,14 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             state["end_time"] = time()
             del state["_run"]
 
-    def _begin(self, *, streams: bool) -> "Tool":
+    def _begin(self, state: dict[str, Any], *, streams: bool) -> "Tool":
         tool = self.tool
         if tool is None:
             msg = "Turn has no tool: set turn.tool before it runs"
             raise ValueError(msg)
         if is_streaming(tool) is not streams:
             raise WrongRunMethodError(tool.metadata.name, "returning" if streams else "yielding")
-        state, run = self.__dict__, time()
+        run = time()
         if state.setdefault("_run", run) is not run:
             msg = f"{self!r} is running: a turn runs once at a time"
             raise SafeExecutionError(msg)
@@ -311,12 +311,12 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             return None
         return running.set(frame_for(self))
 
-    def _attempt(self, tool: "Tool") -> "Coroutine[Any, Any, Outcome[T]]":
+    def _attempt(self, tool: "Tool", state: dict[str, Any]) -> "Coroutine[Any, Any, Outcome[T]]":
         """Return the call of a coroutine tool, which lets nothing that it raises out of the task that runs it."""
         args, kwargs = [*self.args], {**self.kwargs}
         if type(tool) is not CoroutineTool or has_dynamic(args, kwargs):
             return self._evaluate_and_attempt(tool)
-        self.__dict__["_called_with"] = args, kwargs
+        state["_called_with"] = args, kwargs
         return CoroutineTool.attempt(tool, args, kwargs)  # whatever attributes its function has
 
     async def _evaluate_and_attempt(self, tool: "Tool") -> "Outcome[T]":
