@@ -5,6 +5,7 @@ would shuffle, so here a document is one test.
 """
 
 import ast
+import asyncio
 import importlib
 import os
 import re
@@ -19,6 +20,8 @@ import pytest
 from sybil import Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
+
+from pygents import Agent, AgentHook, Turn, hook, tool
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -65,6 +68,13 @@ class Blocks:
 
     def _text(self, block: Example) -> None:
         assert self._capsys.readouterr().out == block.parsed
+
+
+def block_with(document: str, words: str) -> str:
+    """Return the one block of Python in a document that has these words."""
+    blocks = re.findall(r"^```python\n(.*?)^```", read(document), re.MULTILINE | re.DOTALL)
+    (found,) = (block for block in blocks if words in block)
+    return found
 
 
 def run_python(*arguments: str) -> str:
@@ -119,6 +129,78 @@ class TestSetUp:
         name = tomllib.loads(read("pyproject.toml"))["project"]["name"]
         for path in DOCUMENTS:
             assert not re.search(rf"install [^\n|]*\b{name}\b", path.read_text(encoding="utf-8"))
+
+
+class TestTheTeamOfTheAgentsPage:
+    """`work()`, which people copy, in the cases that its page speaks of."""
+
+    @pytest.fixture
+    def work(self):
+        names = {"asyncio": asyncio, "Agent": Agent}
+        exec(block_with("docs/concepts/agents.md", "async def work("), names)  # noqa: S102 (our own page)
+        return names["work"]
+
+    @pytest.fixture
+    def team(self):
+        @tool
+        async def note(number):
+            self.noted.append(number)
+
+        @tool
+        async def pass_on_silently(number):
+            self.bob.ref.tell(Turn("note", [number]))
+            if not number:
+                yield
+
+        @tool
+        async def fail():
+            await asyncio.sleep(1)
+            raise RuntimeError
+
+        @tool
+        async def take_longer():
+            await asyncio.sleep(2)
+            self.noted.append("longer")
+
+        self.noted = []
+        self.alice, self.bob = (
+            Agent(name, "", [note, pass_on_silently, fail, take_longer]) for name in ("alice", "bob")
+        )
+        yield self.alice, self.bob
+        for agent in (self.alice, self.bob):
+            queue, current = map(agent.to_dict().get, ("queue", "current_turn"))
+            assert (queue, current) == ([], None)
+
+    async def test_runs_what_a_tool_that_gives_no_value_tells(self, work, team):
+        self.alice.ref.tell(Turn("pass_on_silently", [1]))
+        await work(*team)
+        assert self.noted == [1]
+
+    async def test_runs_what_a_hook_behind_the_last_value_tells(self, work, team):
+        @hook(AgentHook.AFTER_TURN)
+        async def pass_on(_agent, turn):
+            self.bob.ref.tell(Turn("note", [turn.args[0] + 1]))
+
+        self.alice.hooks.append(pass_on)
+        self.alice.ref.tell(Turn("note", [1]))
+        await work(*team)
+        assert self.noted == [1, 2]
+
+    async def test_runs_a_turn_in_hand(self, work, team):
+        self.alice.ref.tell(Turn("take_longer"))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(work(*team), 1)
+        assert self.alice.to_dict()["current_turn"] is not None
+        await work(*team)
+        assert self.noted == ["longer"]
+
+    async def test_leaves_the_others_alone_when_a_turn_fails(self, work, team, capsys):
+        self.alice.ref.tell(Turn("fail"))
+        self.alice.ref.tell(Turn("note", [1]))
+        self.bob.ref.tell(Turn("take_longer"))
+        await work(*team)
+        assert capsys.readouterr().out == "alice failed: RuntimeError()\n"
+        assert self.noted == [1, "longer"]
 
 
 class TestSemantics:
