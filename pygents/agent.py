@@ -133,8 +133,9 @@ class Agent:
         """Run the queued turns and stream ``(turn, value)`` until the mailbox is empty.
 
         A coroutine tool gives one value, an async generator tool each value it yields. A turn that is returned as an
-        output is put on this agent. Nothing is started before the consumer asks for it. A consumer that leaves between
-        two values of a turn cancels that turn; if the consumer's task is cancelled, the turn is first in the next run.
+        output is put on this agent. Nothing is started before the consumer asks for it. A consumer that leaves, or
+        whose task is cancelled, between two values of a turn cancels that turn, which is spent; one whose task is
+        cancelled while a tool works leaves that turn in hand, and the next run begins with it.
 
         Raises:
             SafeExecutionError: if the agent is running
