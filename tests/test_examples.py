@@ -1,6 +1,7 @@
 """The examples: each runs by itself, prints what it is to print, and is short enough to be read."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,8 +86,15 @@ stopped: True True
 
 
 def run(name: str, *arguments: str | Path, cwd: Path) -> str:
-    """Run an example with warnings as errors, where it can find nothing but the package; it must have no complaints."""
-    done = subprocess.run(
+    """Run an example, which must have no complaints, and return what it prints."""
+    done = start(name, *arguments, cwd=cwd)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def start(name: str, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run an example with warnings as errors, where it can find nothing but the package."""
+    return subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / f"{name}.py", *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)},
@@ -95,8 +103,6 @@ def run(name: str, *arguments: str | Path, cwd: Path) -> str:
         timeout=50,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -123,29 +129,35 @@ def test_the_first_example_is_the_first_program_to_the_letter():
 class TestCodeReview:
     def test_ranks_the_files_of_a_folder_and_reports_what_it_cannot_read_or_parse(self, tmp_path):
         folder = self.make_folder(tmp_path / "project")
-        *problems, heading, first, second, third = run("code_review", folder, cwd=tmp_path).splitlines()
-        assert [problem.partition(": ")[0] for problem in problems] == ["broken.py", "gone.py", "undecodable.py"]
-        assert "never closed" in problems[0]
-        assert "No such file" in problems[1]
-        assert "can't decode" in problems[2]
-        assert heading == "longest body  functions  no docstring  file"
-        assert first.split() == ["4", "2", "2", "package/long.py"]
-        assert second.split() == ["2", "3", "1", "short.py"]
-        assert third.split() == ["0", "0", "0", "empty.py"]
+        *problems, heading, first, second, third, end = run("code_review", folder, cwd=tmp_path).splitlines()
+        assert problems[0] == "broken.py: '(' was never closed (source, line 1)"
+        assert problems[1] == "gone.py: No such file or directory"
+        assert problems[2].startswith("undecodable.py: (unicode error) 'utf-8' codec can't decode")
+        assert heading == "longest body  functions  file (top 3 of 3)"
+        assert first.split() == ["4", "2", "package/long.py"]
+        assert second.split() == ["2", "3", "short.py"]
+        assert third.split() == ["0", "0", "empty.py"]
+        assert end == "besides 3 that could not be read"
 
     def test_reviews_this_repository_unless_told_otherwise(self, tmp_path):
-        heading, *rows = (line.split() for line in run("code_review", cwd=tmp_path).splitlines())
+        heading, *lines = run("code_review", cwd=tmp_path).splitlines()
+        rows = [line.split() for line in lines]
         longest = [int(row[0]) for row in rows]
-        assert heading[-1] == "file"
+        assert re.search(r"\(top 10 of \d+\)$", heading)
         assert len(rows) == 10
         assert longest == sorted(longest, reverse=True)
         assert longest[-1] > 0
         assert all((EXAMPLES.parent / row[-1]).is_file() for row in rows)
 
-    def test_says_that_there_is_no_such_folder(self, tmp_path):
-        problem, heading = run("code_review", "nowhere", cwd=tmp_path).splitlines()
-        assert "nowhere" in problem
-        assert heading.endswith("file")
+    @pytest.mark.parametrize("name", ["nowhere", "file"])
+    def test_refuses_what_is_no_folder(self, tmp_path, name):
+        (tmp_path / "file").touch()
+        done = start("code_review", name, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.endswith(f"error: not a folder: {name}\n")
+
+    def test_says_that_a_folder_has_nothing_to_review(self, tmp_path):
+        assert run("code_review", tmp_path, cwd=tmp_path) == f"No Python files in {tmp_path}\n"
 
     @staticmethod
     def make_folder(folder: Path) -> Path:
