@@ -1,4 +1,7 @@
-"""Hooks: an audit log of every turn, and a permission check in front of a tool. The tools know of neither."""
+"""Hooks: a log of turns that end well or fail, and a permission check in front of a tool. The tools know of neither.
+
+A turn that its consumer leaves or cancels fires no event at its end: its `stop_reason` tells.
+"""
 
 import asyncio
 from typing import Any
