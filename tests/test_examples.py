@@ -59,6 +59,15 @@ result: None
 audit: clerk for ada: Turn(tool='delete', timeout=60) completed
 left: plan.txt
 """,
+    "model_loop": """\
+Turn(tool='population', timeout=60)
+717710
+Turn(tool='population', timeout=60)
+291940
+Turn(tool='add', timeout=60)
+1009650
+1,009,650 people live in the two of them.
+""",
     "snapshot": """\
 1 squared is 1
 crashing
