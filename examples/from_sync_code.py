@@ -52,7 +52,8 @@ def main() -> None:
     counter = Counter.start()  # a plain actor runs by itself: without a running loop, on one in the background
     counter.tell(40)
     print("an actor:", counter.ask(2))
-    print("stopped:", counter.stop(), agent.ref.stop())
+    print("the actor stopped:", counter.stop())
+    print("the agent stopped:", agent.ref.stop())
 
 
 main()

@@ -17,11 +17,11 @@ async def greet(name: str) -> str:
 
 async def main():
     agent = Agent("greeter", "Greets people", [greet])
-    await agent.put(Turn("greet", kwargs={"name": "World"}))
-    await agent.put(Turn("greet", args=["World"]))
+    await agent.put(Turn("greet", kwargs={"name": "Ada"}))
+    await agent.put(Turn("greet", args=["Grace"]))
 
     async for turn, value in agent.run():
-        print(value)  # Hello, World!
+        print(value)
 
 
 asyncio.run(main())

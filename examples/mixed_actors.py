@@ -54,9 +54,9 @@ async def main() -> None:
     for address in PAGES:
         total = await Reply.wrap(index.ask(address, block=False))  # blocks nobody
         print(f"{address}: {total} words so far")
-    for stopping in pykka.ActorRegistry.stop_all(block=False):
-        stopped = await Reply.wrap(stopping)
-        print(f"stopped: {stopped}")
+    for name, ref in ("index", index), ("fetcher", fetcher):
+        stopped = await Reply.wrap(ref.stop(block=False))
+        print(f"{name} stopped: {stopped}")
 
 
 asyncio.run(main())

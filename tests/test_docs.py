@@ -22,6 +22,7 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
 
 from pygents import Agent, AgentHook, Turn, hook, tool
+from tests.test_seed import SEED
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -129,6 +130,11 @@ class TestSetUp:
         name = tomllib.loads(read("pyproject.toml"))["project"]["name"]
         for path in DOCUMENTS:
             assert not re.search(rf"install [^\n|]*\b{name}\b", path.read_text(encoding="utf-8"))
+
+
+def test_the_readme_begins_with_the_first_program():
+    (program,) = re.findall(r"^```python\n(.*?)^```", read("README.md"), re.MULTILINE | re.DOTALL)[:1]
+    assert ast.dump(ast.parse(program)) == ast.dump(ast.parse(SEED))
 
 
 class TestTheTeamOfTheAgentsPage:

@@ -10,29 +10,10 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
-SEED = """\
-import asyncio
-from pygents import Agent, Turn, tool
-
-@tool()
-async def greet(name: str) -> str:
-    return f"Hello, {name}!"
-
-async def main():
-    agent = Agent("greeter", "Greets people", [greet])
-    await agent.put(Turn("greet", kwargs={"name": "World"}))
-    await agent.put(Turn("greet", args=["World"]))
-
-    async for turn, value in agent.run():
-        print(value)  # Hello, World!
-
-asyncio.run(main())
-"""
-
 OUTPUTS = {
     "greeting": """\
-Hello, World!
-Hello, World!
+Hello, Ada!
+Hello, Grace!
 """,
     "streaming": """\
 -- all of it
@@ -80,8 +61,8 @@ worker ended with status 0
 /: 4 words so far
 /about: 7 words so far
 /empty: 7 words so far
-stopped: True
-stopped: True
+index stopped: True
+fetcher stopped: True
 """,
     "from_sync_code": """\
 one run: [212.0]
@@ -89,7 +70,8 @@ one of many: [32.0]
 one of many: [68.0]
 from threads: [-40.0, 98.6]
 an actor: 42
-stopped: True True
+the actor stopped: True
+the agent stopped: True
 """,
 }
 
@@ -126,13 +108,6 @@ def test_every_example_is_run_here():
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_has_fewer_than_80_lines(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < 80
-
-
-def test_the_first_example_is_the_first_program_to_the_letter():
-    def code_of(program: str) -> str:
-        return "\n".join(line for line in program.splitlines() if line)
-
-    assert code_of(SEED) in code_of((EXAMPLES / "greeting.py").read_text(encoding="utf-8"))
 
 
 class TestCodeReview:
