@@ -35,9 +35,11 @@ def read(name: str) -> str:
 class Blocks:
     """Runs a document's blocks in order, in one namespace.
 
-    Python runs, unless it is an excerpt of an example: that must be there to the letter. Shell runs where it runs an
-    example. What either prints must be the block of text that follows.
+    Python runs, unless it is an example or an excerpt of one: that must be there to the letter. Shell runs where it
+    runs an example. What either prints must be the block of text that follows.
     """
+
+    whole = re.compile(r'--8<-- "(examples/\w+\.py)"\n')
 
     excerpt = re.compile(r"# from (examples/\w+\.py)\n")
     example = re.compile(r"^python (examples/\w+\.py.*)$", re.MULTILINE)
@@ -56,7 +58,9 @@ class Blocks:
 
     def _python(self, block: Example) -> None:
         self.end()
-        if found := self.excerpt.match(block.parsed):
+        if found := self.whole.fullmatch(block.parsed):
+            assert (ROOT / found[1]).is_file()
+        elif found := self.excerpt.match(block.parsed):
             source = read(found[1])
             assert all(piece.strip() in source for piece in block.parsed[found.end() :].split("\n...\n"))
         else:
@@ -101,6 +105,11 @@ def test_no_code_of_a_document_goes_unnoticed(path):
     fences = re.findall(r"^ *(?:```|~~~)(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(fences[::2]) <= {"python", "sh", "text", "plaintext"}
     assert set(fences[1::2]) <= {""}
+
+
+def test_the_examples_page_has_every_example():
+    shown = re.findall(r'--8<-- "(examples/\w+\.py)"', read("docs/examples.md"))
+    assert sorted(shown) == sorted(map(name_of, (ROOT / "examples").glob("*.py")))
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=name_of)
