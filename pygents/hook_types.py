@@ -31,7 +31,7 @@ class AgentHook(StrEnum):
     BEFORE_TURN = "before_turn"
     """Before the next turn is taken from the mailbox: ``(agent)``."""
     AFTER_TURN = "after_turn"
-    """The turn is fully processed: ``(agent, turn)``."""
+    """The turn ended well, and the consumer has moved on from its last value: ``(agent, turn)``."""
     ON_TURN_VALUE = "on_turn_value"
     """Before a value reaches the consumer: ``(agent, turn, value)``."""
     ON_TURN_ERROR = "on_turn_error"

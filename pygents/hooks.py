@@ -22,17 +22,25 @@ __all__ = ["AgentHook", "Hook", "HookMetadata", "HookType", "MemoryHook", "ToolH
 
 
 class HookMetadata(RunMetadata):
-    """Name, description and run timing of a hook."""
+    """Name, description and run timing of a hook.
+
+    ``start_time`` and ``end_time`` are when the last run began and ended, in local time, or None.
+    """
 
 
 class Hook(Protocol):
     """An async callable that is run at certain events."""
 
     __name__: str
+    """The name it is stored by."""
     metadata: HookMetadata
+    """Its name, what it does, and when it last ran."""
     type: HookType | tuple[HookType, ...]
+    """The event it is for, or a tuple of them."""
     fn: Callable[..., Awaitable[None]]
+    """The function that was decorated."""
     lock: asyncio.Lock | None
+    """What lets one invocation run at a time; None without ``lock=True``."""
 
     @property
     def hook_type(self) -> HookType | tuple[HookType, ...]:

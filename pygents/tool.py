@@ -20,17 +20,25 @@ __all__ = ["Tool", "ToolMetadata", "tool"]
 
 
 class ToolMetadata(RunMetadata):
-    """Name, description and run timing of a tool."""
+    """Name, description and run timing of a tool.
+
+    ``start_time`` and ``end_time`` are when the last run began and ended, in local time, or None.
+    """
 
 
 class Tool(Protocol):
     """An async callable that turns can name."""
 
     __name__: str
+    """The name that turns call it by."""
     metadata: ToolMetadata
+    """Its name, what it does, and when it last ran."""
     fn: Callable[..., Any]
+    """The function that was decorated."""
     lock: asyncio.Lock | None
+    """What lets one invocation run at a time; None without ``lock=True``."""
     hooks: "list[Hook]"
+    """Hooks for the tool's own events; append to it."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the tool: a coroutine, or an async generator."""
