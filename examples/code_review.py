@@ -26,38 +26,38 @@ async def read(folder: Path) -> AsyncIterator[str]:
 
 @tool
 async def measure(folder: Path, name: str) -> None:
-    """Send the reporter the length of a file's longest function body, in lines, and the number of its functions."""
+    """Send the reporter a file's longest function body in lines, its functions, and how many lack a docstring."""
     tree = ast.parse(await asyncio.to_thread((folder / name).read_bytes), "source")
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     longest = max(((node.end_lineno or 0) - node.body[0].lineno + 1 for node in functions), default=0)
-    reporter.ref.tell(Turn(note, [longest, len(functions), name]))
+    undocumented = sum(ast.get_docstring(node) is None for node in functions)
+    reporter.ref.tell(Turn(note, [longest, len(functions), undocumented, name]))
 
 
 @tool
-async def note(longest: int, functions: int, name: str) -> None:
+async def note(longest: int, functions: int, undocumented: int, name: str) -> None:
     """Keep a row of the table."""
-    rows.append((longest, functions, name))
+    rows.append((longest, functions, undocumented, name))
 
 
 @tool
-async def print_table(folder: Path) -> None:
-    """Print the ten files with the longest function bodies."""
-    top = sorted(rows, reverse=True)[:10]
-    print(f"longest body  functions  file (top {len(top)} of {len(rows)})" if rows else f"No Python files in {folder}")
-    for longest, functions, name in top:
-        print(f"{longest:12}  {functions:9}  {name}")
+async def print_table(top: int) -> None:
+    """Print the files with the longest function bodies."""
+    print(f"longest body  functions  no docstring  file (top {min(top, len(rows))} of {len(rows)})")
+    for longest, functions, undocumented, name in sorted(rows, reverse=True)[:top]:
+        print(f"{longest:12}  {functions:9}  {undocumented:12}  {name}")
 
 
 reader = Agent("reader", "Streams the Python files of a folder", [read])
 analyst = Agent("analyst", "Measures one file per turn", [measure])
 reporter = Agent("reporter", "Gathers what is measured, and ranks it", [note, print_table])
-rows: list[tuple[int, int, str]] = []  # the reporter's state; it needs no lock, since one turn runs at a time
+rows: list[tuple[int, int, int, str]] = []  # the reporter's state; it needs no lock, since one turn runs at a time
 
 
 async def review(folder: Path) -> None:
     """Run the team; each file is measured before the next one is looked for."""
-    unread = 0
     reader.ref.tell(Turn(read, [folder]))
+    unread = 0
     async for _, name in reader.run():
         try:
             async for _ in analyst.run():
@@ -65,7 +65,7 @@ async def review(folder: Path) -> None:
         except (OSError, SyntaxError, RecursionError, MemoryError) as error:  # of reading and parsing
             print(f"{name}: {getattr(error, 'strerror', error)}")
             unread += 1
-    reporter.ref.tell(Turn(print_table, [folder]))
+    reporter.ref.tell(Turn(print_table, [10]))
     async for _ in reporter.run():
         pass
     if unread:
@@ -74,6 +74,6 @@ async def review(folder: Path) -> None:
 
 parser = argparse.ArgumentParser(description="Review the Python files of a folder.")
 parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parents[1])
-if not (given := parser.parse_args().folder).is_dir():
-    parser.error(f"not a folder: {given}")
+if not any(python_files(given := parser.parse_args().folder)):
+    parser.error(f"not a folder with Python files: {given}")
 asyncio.run(review(given))

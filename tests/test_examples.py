@@ -117,10 +117,10 @@ class TestCodeReview:
         assert problems[0] == "broken.py: '(' was never closed (source, line 1)"
         assert problems[1] == "gone.py: No such file or directory"
         assert problems[2].startswith("undecodable.py: (unicode error) 'utf-8' codec can't decode")
-        assert heading == "longest body  functions  file (top 3 of 3)"
-        assert first.split() == ["4", "2", "package/long.py"]
-        assert second.split() == ["2", "3", "short.py"]
-        assert third.split() == ["0", "0", "empty.py"]
+        assert heading == "longest body  functions  no docstring  file (top 3 of 3)"
+        assert first.split() == ["4", "2", "2", "package/long.py"]
+        assert second.split() == ["2", "3", "1", "short.py"]
+        assert third.split() == ["0", "0", "0", "empty.py"]
         assert end == "besides 3 that could not be read"
 
     def test_reviews_this_repository_unless_told_otherwise(self, tmp_path):
@@ -133,15 +133,13 @@ class TestCodeReview:
         assert longest[-1] > 0
         assert all((EXAMPLES.parent / row[-1]).is_file() for row in rows)
 
-    @pytest.mark.parametrize("name", ["nowhere", "file"])
-    def test_refuses_what_is_no_folder(self, tmp_path, name):
+    @pytest.mark.parametrize("name", ["nowhere", "file", "empty"])
+    def test_refuses_what_is_no_folder_with_python_files(self, tmp_path, name):
         (tmp_path / "file").touch()
+        (tmp_path / "empty").mkdir()
         done = start("code_review", name, cwd=tmp_path)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.endswith(f"error: not a folder: {name}\n")
-
-    def test_says_that_a_folder_has_nothing_to_review(self, tmp_path):
-        assert run("code_review", tmp_path, cwd=tmp_path) == f"No Python files in {tmp_path}\n"
+        assert done.returncode == 2
+        assert done.stderr.endswith(f"error: not a folder with Python files: {name}\n")
 
     @staticmethod
     def make_folder(folder: Path) -> Path:
