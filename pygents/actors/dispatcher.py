@@ -9,7 +9,8 @@ one such generator whose ``finally`` ends the actors, youngest first, as Erlang'
 loop that is closed without that courtesy is noticed at the next message: scheduling on it fails.
 
 Invariants: ``_loops_lock`` guards the table of loops and the background thread. A dispatcher's members are added on the
-thread that starts them and dropped on the loop; the dict operations are single steps under ``_members_lock``.
+thread that starts them and dropped on the loop; the dict operations are single steps under ``_members_lock``. Both
+locks are re-entrant: a finalizer may start or end an actor on a thread that is inside them.
 """
 
 import asyncio
@@ -79,7 +80,7 @@ class LoopDispatcher:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._members: dict[Member, None] = {}
-        self._members_lock = threading.Lock()
+        self._members_lock = threading.RLock()
         self._ended = False
         self._sentinel: AsyncGenerator[None] | None = None
 

@@ -13,6 +13,13 @@ Invariants, all kept by the one lock:
 * An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
   queued to its first caller, who answers for it.
 
+Re-entrance: a signal handler, or a finalizer run by the garbage collector, may tell an actor on a thread that is
+inside this very lock. So the lock is re-entrant, and each critical section is right although another one runs in its
+midst. Such code can run only when a call has returned, at the start of a Python function and at a backward jump, and
+there is none of these between a look at a field and the change that relies on it: the one call in the midst of a
+section, ``append``, comes after the look at ``_closed`` and before the look at ``_claimed``. What a section drops goes
+when the lock is free again, so that no message's own finalizer runs with it held.
+
 ``put`` and ``take`` are the path of every message: they call ``acquire`` and ``release``, a third of the cost of
 ``with``. ``wake`` is called outside the lock, on the thread that put; it must not block. A lock and a deque rather than
 ``queue.SimpleQueue``: closing, claiming and looking inside have to be one step with putting and taking.
@@ -21,6 +28,7 @@ Invariants, all kept by the one lock:
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any, cast
 
 from pykka import ActorDeadError
 
@@ -33,7 +41,7 @@ class Mailbox[T]:
     __slots__ = ("_claimed", "_closed", "_in_hand", "_items", "_lock", "_stopping", "_wake", "_wake_for_items")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._items: deque[T] = deque()
         self._in_hand: T | None = None
         self._closed = False
@@ -90,8 +98,8 @@ class Mailbox[T]:
         with self._lock:
             if self._closed:
                 raise ActorDeadError(_CLOSED)
-            self._items.append(item)
             self._stopping = True
+            self._items.append(item)
             if self._claimed:
                 return
             self._claimed = True
@@ -107,17 +115,22 @@ class Mailbox[T]:
         with self._lock:
             if self._closed:
                 raise ActorDeadError(_CLOSED)
+            done, self._in_hand = self._in_hand, None
             self._items.append(item)
-            self._in_hand = None
+        del done
 
     def take(self) -> T | None:
         """Take the oldest item in hand and return it, or None; for the holder of the claim."""
         self._lock.acquire()
         try:
-            self._in_hand = item = self._items.popleft() if self._items and not self._closed else None
+            if self._closed or not self._items:
+                self._in_hand = None
+                return None
+            self._in_hand = item = self._items[0]
+            del self._items[0]  # not popleft: after a call others may look, and the item would be nowhere
+            return item
         finally:
             self._lock.release()
-        return item
 
     def peek(self) -> T | None:
         """Return the oldest item without taking it, or None; for the holder of the claim."""
@@ -169,41 +182,39 @@ class Mailbox[T]:
 
         """
         with self._lock:
-            return self._close()
+            if self._closed:
+                return []
+            self._closed = self._claimed = True
+            wake, self._wake = self._wake, None  # breaks the cycle of actor and mailbox
+            rest = list(self._items)
+        del wake
+        return rest
 
     def try_close(self) -> list[T] | None:
-        """Close as `close` does, or return None if the lock is taken: for a finalizer, which must not wait.
+        """Close as `close` does, or return None if the lock is taken, by this thread or another.
 
-        The garbage collector may run finalizers on a thread that is inside this very lock.
+        For a finalizer that goes on to take other locks: it must not wait, nor do so with this one held.
         """
-        if not self._lock.acquire(blocking=False):
+        held_here: bool = cast("Any", self._lock)._is_owned()  # noqa: SLF001 (as threading.Condition does)
+        if held_here or not self._lock.acquire(blocking=False):
             return None
         try:
-            return self._close()
+            return self.close()
         finally:
             self._lock.release()
-
-    def _close(self) -> list[T]:
-        if self._closed:
-            return []
-        self._closed = self._claimed = True
-        self._wake = None  # breaks the cycle of actor and mailbox
-        return list(self._items)
 
     def clear(self) -> list[T]:
         """Return what is left, the one in hand first, and drop it: each item goes to one caller."""
         with self._lock:
             left = [] if self._in_hand is None else [self._in_hand]
             left += self._items
-            self._items.clear()
             self._in_hand = None
+            self._items.clear()
             return left
 
     def forget(self) -> None:
         """Drop what is left in a closed mailbox, once it has been answered."""
-        with self._lock:
-            self._items.clear()
-            self._in_hand = None
+        self.clear()
 
     def contents(self) -> tuple[T | None, list[T]]:
         """Return the item in hand and the queued ones, oldest first, as they are at one moment."""

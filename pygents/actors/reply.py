@@ -5,8 +5,10 @@ once and then calls ``get()``. Here a future made from others knows its sources,
 way.
 
 Invariants: ``_lock`` guards the outcome and the list of wake-ups; the outcome is set once; each wake-up that was added
-is called once, after the outcome is there and outside the lock, on the thread that set it. A future that is derived
-from others has no outcome until somebody asks for it (pykka's lazy semantics); its function runs once, under ``_once``.
+is called once, after the outcome is there and outside the lock, on the thread that set it. The lock is re-entrant, for
+a finalizer that answers askers on a thread that is inside it; there is no call between a look at a field and the change
+that relies on it. A future that is derived from others has no outcome until somebody asks for it (pykka's lazy
+semantics); its function runs once, under ``_once``.
 """
 
 import asyncio
@@ -54,7 +56,7 @@ class Reply[T](Future[T]):
     def __init__(self, producer: Producer | None = None) -> None:
         super().__init__()
         self._producer = producer
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._done = False
         self._value: T | None = None
         self._error: BaseException | None = None
@@ -163,7 +165,7 @@ class Reply[T](Future[T]):
         with self._lock:
             if self._done:
                 raise queue.Full
-            super().set_get_hook(func)
+            self._get_hook = func
 
     def map[M](self, func: Callable[[T], M]) -> "Reply[M]":
         """Return a reply with the result of `func` on this one's value."""

@@ -237,3 +237,13 @@ def test_the_error_for_what_is_no_ordinary_exception_keeps_it_as_its_cause():
     assert caught.value.failure == "SystemExit(3)"
     back = pickle.loads(pickle.dumps(caught.value))
     assert (str(back), back.actor, back.failure) == (str(caught.value), caught.value.actor, caught.value.failure)
+
+
+def test_a_finalizer_may_set_it_on_a_thread_that_is_inside_its_lock():
+    def interrupted():
+        with reply._lock:
+            reply.set("set")
+
+    reply = Reply()
+    in_thread(interrupted)()
+    assert reply.get(timeout=0) == "set"
