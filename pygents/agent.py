@@ -67,7 +67,7 @@ class Agent:
         try:
             AgentRegistry.register(self)  # not before it is whole: others may find it at once
         except ValueError:
-            self._actor.collect()
+            self._actor.cell.collect()
             raise
 
     def __setattr__(self, name: str, value: object) -> None:

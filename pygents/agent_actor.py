@@ -15,7 +15,6 @@ Invariants:
 
 # pyright: reportPrivateUsage=false
 
-import _thread
 import asyncio
 import logging
 import weakref
@@ -26,19 +25,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
 
 from pygents.acceptance import check_turn, has_failed, is_turn, is_work, work_in
-from pygents.actors.actor import AsyncActor, answer, fail_reply
+from pygents.actors.actor import AsyncActor
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
+from pygents.actors.ref import answer, fail_reply
+from pygents.agent_cell import AgentCell
 from pygents.agent_hooks import run_agent_hooks, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running
 from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
-from pygents.intercept import cancel_requests, intercept, run_failure_hooks
+from pygents.intercept import intercept, run_failure_hooks
 from pygents.outcome import StopReason, fail
-from pygents.registry import AgentRegistry
 from pygents.run import Drain, Run
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
@@ -67,19 +66,19 @@ class AgentActor(AsyncActor):
     def __init__(self, agent: "Agent") -> None:
         super().__init__()
         self._agent = weakref.ref(agent)
-        self._label = f"Agent {agent.name!r}"
+        self.cell = AgentCell(self, agent)
 
     def __str__(self) -> str:
-        agent = self._agent()
-        if agent is not None:
-            self._label = f"Agent {agent.name!r}"
-        return self._label
+        return self.cell.label
+
+    def _start_actor_loop(self) -> None:
+        self.cell.start()
 
     @classmethod
     def launch(cls, agent: "Agent") -> "AgentActor":
         """Start the actor of an agent; it stops when the agent is collected."""
         actor = cast("AgentActor", cls.start(agent)._actor_weakref())  # noqa: SLF001 (the mailbox keeps it alive)
-        weakref.finalize(agent, actor.collect).atexit = False
+        weakref.finalize(agent, actor.cell.collect).atexit = False
         return actor
 
     @property
@@ -245,7 +244,7 @@ class AgentActor(AsyncActor):
             self._release()
             raise
         agent.__dict__["_drain"] = drain
-        cast("CallerDispatcher", self._dispatcher).loop = asyncio.get_running_loop()
+        cast("CallerDispatcher", self.cell.dispatcher).loop = asyncio.get_running_loop()
 
     def _end_lost_drain(self, drain: Drain) -> None:
         envelope = self.actor_inbox.in_hand
@@ -256,14 +255,14 @@ class AgentActor(AsyncActor):
     def _end_drain(self, drain: Drain) -> None:
         if not drain.active:  # it was lost, and its generator is only collected now
             return
-        cast("CallerDispatcher", self._dispatcher).loop = None
+        cast("CallerDispatcher", self.cell.dispatcher).loop = None
         drain.end()
         self._release()
 
     def _release(self) -> None:
         """Give the mailbox back; if a stop is queued behind turns that stay, carry it out."""
         if not self.actor_inbox.release():
-            self._end_undrained()
+            self.cell.end_undrained()
 
     def _next_plain(self, agent: "Agent") -> Work | None:
         """Take the next turn if nothing else is to be done before it; else `_next` does that."""
@@ -280,7 +279,7 @@ class AgentActor(AsyncActor):
             if not is_work(agent, envelope.message):
                 if inbox.in_hand is None:
                     inbox.take()
-                await self._handle(envelope)
+                await self.cell.handle(envelope)
                 inbox.done(envelope)
             elif inbox.in_hand is not None and envelope.message.stop_reason is StopReason.COMPLETED:
                 await self._complete(agent, envelope)  # a snapshot was taken after its value and before its end
@@ -359,51 +358,7 @@ class AgentActor(AsyncActor):
         if error is None:
             answer(reply, envelope.message.output)
         else:
-            fail_reply(reply, error, self)
-
-    def _note_cancellation(self) -> None:
-        """Do nothing: a cancellation is the consumer's own, and does not end the agent."""
-
-    async def _message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError) and cancel_requests():
-            raise error  # the message stays in hand
-        await super()._message_failed(envelope, error)
-
-    async def _fail(self, error: BaseException) -> None:
-        """Log a message that is none of the agent's; an agent does not die of it."""
-        logger.warning("Unhandled message: %s", error)
-
-    def _leave_pykka(self) -> None:
-        super()._leave_pykka()
-        agent = self._agent()
-        if agent is not None:
-            AgentRegistry.discard(agent)
-
-    def _let_go(self, rest: Sequence[Envelope[Any]]) -> None:
-        """Answer the askers; the turns stay in the mailbox, for `snapshot`."""
-        in_hand = self.actor_inbox.in_hand
-        cut = [] if in_hand is None or isinstance(in_hand.message, _ActorStop) else [in_hand]
-        self._answer_unhandled([*cut, *rest])
-
-    def _lose_loop(self, refused: Envelope[Any] | None = None) -> None:
-        """End because the loop was closed on which somebody drained the agent."""
-        if not self.actor_inbox.closed:
-            self._let_go([left for left in self.actor_inbox.close() if left is not refused])
-            self._leave_pykka()
-
-    def collect(self) -> None:
-        """End because nobody holds the agent; called by the garbage collector, on any thread, inside any code."""
-        if self.actor_inbox.closed:
-            return
-        rest = self.actor_inbox.try_close()
-        if rest is None:  # this thread may hold the lock: another one waits for it
-            _thread.start_new_thread(lambda: self._finish_collecting(self.actor_inbox.close()), ())
-        else:
-            self._finish_collecting(rest)
-
-    def _finish_collecting(self, rest: Sequence[Envelope[Any]]) -> None:
-        self._leave_pykka()
-        self._let_go(rest)
+            fail_reply(reply, error, self.cell.label)
 
 
 def _drain_of(agent: "Agent") -> Drain | None:

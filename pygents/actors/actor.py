@@ -2,6 +2,10 @@
 
 It knows nothing of tools, turns or agents. It uses pykka's three extension points and replaces pykka's thread loop.
 
+Two objects, so that no name in a user's class is in the way of the runtime: the *actor* is the user's, with nothing of
+ours but what pykka's actors have; its *cell* is the runtime's, and runs it. The mailbox keeps the cell, and the cell
+keeps the actor, until the actor has ended.
+
 How it runs: an idle actor is memory only. A message that arrives at an idle mailbox claims it and schedules an
 *activation* on the actor's loop; the activation is one task that handles messages one at a time, up to the dispatcher's
 ``throughput``, and then lets the loop's other actors go first. The task is started eagerly, so handlers that never
@@ -10,7 +14,7 @@ suspend cost no further loop iteration.
 Invariants:
 
 * Handlers and the ``on_*`` methods run on the actor's loop, by the holder of the mailbox's claim; so never two at once,
-  and ``_started`` and ``_activation`` need no lock.
+  and ``started`` and ``activation`` need no lock.
 * Everything that ends an actor closes the mailbox first and answers or logs what was in it last. ``close`` hands each
   envelope to exactly one caller, so it does not matter who ends the actor, or whether two do at once.
 * No ``BaseException`` leaves an activation: asyncio would re-raise it out of the loop, pykka would stop every actor.
@@ -20,9 +24,10 @@ Invariants:
 
 # pyright: reportPrivateUsage=false
 
+import _thread
 import asyncio
 import logging
-import queue
+import weakref
 from asyncio import CancelledError, Task
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -37,12 +42,11 @@ from pykka.messages import _ActorStop
 from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, LoopEndedError
 from pygents.actors.flag import Flag
 from pygents.actors.mailbox import Mailbox
-from pygents.actors.ref import ActorRef
+from pygents.actors.ref import ActorRef, answer, answer_dead, fail_reply
 from pygents.actors.registry import adapt_registry
 from pygents.actors.reply import Reply, running
-from pygents.errors import ActorFailedError
 
-__all__ = ["AsyncActor", "answer", "fail_reply"]
+__all__ = ["AsyncActor", "Cell"]
 
 logger = logging.getLogger("pygents.actors")
 
@@ -66,11 +70,6 @@ class AsyncActor(Actor):
         super().__init__(*args, **kwargs)
         self.actor_stopped = Flag()
         self._actor_ref: ActorRef[Any] = ActorRef(self)  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._dispatcher: Dispatcher
-        self._context: Context
-        self._activation: Task[None] | None = None
-        self._started = False
-        self._ending = False
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -100,160 +99,221 @@ class AsyncActor(Actor):
         return Reply()
 
     def _start_actor_loop(self) -> None:
+        Cell(self).start()
+
+
+class Cell[A: AsyncActor]:
+    """What runs one actor.
+
+    A layer above may run its actors in a subclass: `note_cancellation`, `message_failed`, `fail`, `leave_pykka`,
+    `let_go` and `lose_loop` are there to be overridden.
+
+    Args:
+        actor: the actor, not started yet
+        label: what names it in errors and logs, if not its ref's text
+
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_context",
+        "_label",
+        "activation",
+        "actor",
+        "dispatcher",
+        "ending",
+        "inbox",
+        "ref",
+        "started",
+    )
+
+    def __init__(self, actor: A, label: str | None = None) -> None:
+        self.actor = actor
+        self.ref: ActorRef[Any] = actor.actor_ref
+        self.inbox = actor.actor_inbox
+        self.dispatcher: Dispatcher
+        self.activation: Task[None] | None = None
+        self.started = False
+        self.ending = False
+        self._context: Context
+        self._label = label
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.label}>"
+
+    @property
+    def label(self) -> str:
+        """What names the actor in errors and logs: never its own ``__str__``, which may fail."""
+        return self._label or str(self.ref)
+
+    def start(self) -> None:
+        """Begin to handle messages where the actor's class says."""
         try:
-            dispatcher = self.dispatcher.open()
+            self.dispatcher = dispatcher = type(self.actor).dispatcher.open()
         except BaseException:
-            rest = self.actor_inbox.close()
-            self._leave_pykka()
-            self._answer_unhandled(rest)
+            rest = self.inbox.close()
+            self.leave_pykka()
+            self.answer_unhandled(rest)
             raise
-        self._dispatcher = self._actor_ref._dispatcher = dispatcher
+        self.ref._dispatcher, self.ref._cell = dispatcher, weakref.ref(self)
         self._context = copy_context()
-        self._context.run(running.set, self._actor_ref)
-        self._started = not dispatcher.wakes_for_messages or type(self).on_start is Actor.on_start
-        dispatcher.add(self._end_with_loop)
-        self.actor_inbox.open(self._wake, wake_for_items=dispatcher.wakes_for_messages)
-        if not self._started or not self.actor_inbox.release():
+        self._context.run(running.set, self.ref)
+        self.started = not dispatcher.wakes_for_messages or _is_pykkas(self.actor.on_start)
+        dispatcher.add(self.end_with_loop)
+        self.inbox.open(self.wake, wake_for_items=dispatcher.wakes_for_messages)
+        if not self.started or not self.inbox.release():
             try:
-                self._wake()
+                self.wake()
             except ActorDeadError:
-                self._lose_loop()
+                self.lose_loop()
                 raise
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """Have somebody act on the mailbox, whose claim is held; called on any thread."""
         try:
-            self._dispatcher.schedule(self._activate if self._dispatcher.wakes_for_messages else self._end_undrained)
+            self.dispatcher.schedule(self.activate if self.dispatcher.wakes_for_messages else self.end_undrained)
         except LoopEndedError:
-            msg = f"{self} not found: its event loop is closed"
+            msg = f"{self.label} not found: its event loop is closed"
             raise ActorDeadError(msg) from None
 
-    def _activate(self) -> None:
-        task = Task(self._work(), loop=self._dispatcher.loop, context=self._context, eager_start=True)
-        if not task.done():
-            self._activation = task
-
-    async def _work(self) -> None:
-        inbox = self.actor_inbox
-        envelope: Envelope[Any] | None = None
+    def activate(self) -> None:
+        """Begin an activation, unless one is on already; called on the loop."""
+        if self.activation is not None or not self.inbox.claimed:
+            return
+        work = self.work()
         try:
-            if not self._started:
-                self._started = True
-                await self._begin()
-            for _ in range(self._dispatcher.throughput):
-                if self._ending or inbox.closed or (envelope := inbox.take()) is None:
-                    break
-                await self._handle(envelope)
-            if self._ending and not inbox.closed:
-                await self._end()
+            Task(work, loop=self.dispatcher.loop, context=self._context, eager_start=True)
         except BaseException as error:
-            self._log_escape(error)
-            self._lose_loop()
+            work.close()
+            if not self.inbox.closed:
+                self.break_down(error)
+            if not isinstance(error, Exception):
+                raise
+
+    async def work(self) -> None:
+        """Handle messages, up to the dispatcher's throughput."""
+        inbox = self.inbox
+        envelope: Envelope[Any] | None = None
+        self.activation = asyncio.current_task()
+        try:
+            if not self.started:
+                self.started = True
+                await self.begin()
+            for _ in range(self.dispatcher.throughput):
+                if self.ending or inbox.closed or (envelope := inbox.take()) is None:
+                    break
+                await self.handle(envelope)
+            if self.ending and not inbox.closed:
+                await self.end()
+        except BaseException as error:
+            self.activation = None
+            self.break_down(error)
             raise
-        self._activation = None
+        self.activation = None
         if not inbox.closed:
             if envelope is not None:
                 inbox.done(envelope)
             if not inbox.release():
-                self._wake()
+                self.wake()
 
-    async def _begin(self) -> None:
-        error = await self._call_hook(self.on_start)
-        if error is not None and not self._ending:
-            await self._fail(error)
+    async def begin(self) -> None:
+        """Run ``on_start``."""
+        error = await self.call_hook(self.actor.on_start)
+        if error is not None and not self.ending:
+            await self.fail(error)
 
-    async def _handle(self, envelope: Envelope[Any]) -> None:
+    async def handle(self, envelope: Envelope[Any]) -> None:
+        """Handle one message, and answer whoever asked."""
         message, reply = envelope.message, envelope.reply_to
         if isinstance(message, _ActorStop):
-            await self._end()
+            await self.end()
             answer(reply, True)  # noqa: FBT003
             return
         try:
-            result = self._handle_receive(message)
+            result = self.actor._handle_receive(message)
             if iscoroutine(result):
                 result = await result
-                self._note_cancellation()
+                self.note_cancellation()
         except BaseException as error:
-            if self._is_thrown_away(error):
+            if self.is_thrown_away(error):
                 raise
-            await self._message_failed(envelope, error)
+            await self.message_failed(envelope, error)
         else:
             answer(reply, result)
 
-    def _note_cancellation(self) -> None:
+    def note_cancellation(self) -> None:
         """See a cancellation from outside that the handler has swallowed, or that has just ended it."""
-        loop = asyncio._get_running_loop()
-        task = asyncio.current_task(loop) if loop is not None else None
-        if task is not None and task.cancelling():
-            self._ending = True
+        if self.activation is not None and self.activation.cancelling():
+            self.ending = True
 
-    async def _message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
-        self._note_cancellation()
-        if self._ending and isinstance(error, CancelledError):
-            self._answer_unhandled([envelope])
-            self.actor_inbox.done(envelope)
+    async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
+        """Do what follows from a handler that has raised `error`."""
+        self.note_cancellation()
+        if self.ending and isinstance(error, CancelledError):
+            self.answer_unhandled([envelope])
+            self.inbox.done(envelope)
             return
         if envelope.reply_to is None:
-            await self._fail(error)
+            await self.fail(error)
             return
-        logger.info("Exception returned from %s to caller:", self, exc_info=error)
-        fail_reply(envelope.reply_to, error, self)
+        logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
+        fail_reply(envelope.reply_to, error, self.label)
 
-    async def _fail(self, error: BaseException) -> None:
+    async def fail(self, error: BaseException) -> None:
         """End the actor because of a failure nobody is told about; ``on_failure`` runs, ``on_stop`` does not."""
-        rest = self.actor_inbox.close()
-        if (failed := self.actor_inbox.in_hand) is not None:
-            self.actor_inbox.done(failed)  # this is its end
-        logger.error("Unhandled exception in %s, which stops:", self, exc_info=error)
-        self._leave_pykka()
-        await self._call_hook(self.on_failure, type(error), error, error.__traceback__)
-        self._let_go(rest)
+        rest = self.inbox.close()
+        if (failed := self.inbox.in_hand) is not None:
+            self.inbox.done(failed)  # this is its end
+        logger.error("Unhandled exception in %s, which stops:", self.label, exc_info=error)
+        self.leave_pykka()
+        await self.call_hook(self.actor.on_failure, type(error), error, error.__traceback__)
+        self.let_go(rest)
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
         """End the actor in order; ``on_stop`` runs."""
-        rest = self.actor_inbox.close()
-        self._leave_pykka()
-        await self._call_hook(self.on_stop)
-        self._let_go(rest)
+        rest = self.inbox.close()
+        self.leave_pykka()
+        await self.call_hook(self.actor.on_stop)
+        self.let_go(rest)
 
-    async def _call_hook(self, hook: Callable[..., object], *args: object) -> BaseException | None:
+    async def call_hook(self, hook: Callable[..., object], *args: object) -> BaseException | None:
+        """Run one of the ``on_*`` methods; what it raises is logged and returned."""
         try:
             result = hook(*args)
             if iscoroutine(result):
                 await result
-                self._note_cancellation()
+                self.note_cancellation()
         except BaseException as error:
-            if self._is_thrown_away(error):
+            if self.is_thrown_away(error):
                 raise
-            self._note_cancellation()
-            logger.error("Exception in %s of %s:", getattr(hook, "__name__", hook), self, exc_info=error)  # noqa: TRY400
+            self.note_cancellation()
+            name = getattr(hook, "__name__", hook)
+            logger.error("Exception in %s of %s:", name, self.label, exc_info=error)  # noqa: TRY400
             return error
         return None
 
-    def _is_thrown_away(self, error: BaseException) -> bool:
+    def is_thrown_away(self, error: BaseException) -> bool:
         """Tell the ``GeneratorExit`` of a coroutine whose loop has gone from one that a handler lets out."""
         loop = asyncio._get_running_loop()
-        return isinstance(error, GeneratorExit) and (loop is None or loop is not self._dispatcher.loop)
+        return isinstance(error, GeneratorExit) and (loop is None or loop is not self.dispatcher.loop)
 
-    async def _end_with_loop(self) -> None:
+    async def end_with_loop(self) -> None:
         """End because the loop is about to close; called on the loop."""
-        self._ending = True
-        if self.actor_inbox.claim():
-            await Task(self._work(), loop=self._dispatcher.loop, context=self._context)
-            return
-        while not self.actor_inbox.closed or self._activation is not None:
-            if (activation := self._activation) is not None:
-                if not self.actor_inbox.closed:
-                    activation.cancel()
-                await asyncio.wait([activation])
-                self._activation = None
-            await asyncio.sleep(0)  # an activation that is scheduled comes first, sees _ending and ends the actor
+        self.ending = True
+        while not self.inbox.closed or self.activation is not None:
+            if self.activation is None:
+                self.inbox.claim()  # or somebody has it whose activation is only scheduled: that will find nothing
+                self.activation = Task(self.work(), loop=self.dispatcher.loop, context=self._context)
+            elif not self.inbox.closed:
+                self.activation.cancel()
+            await asyncio.wait([self.activation])
+            self.activation = None
 
-    def _end_undrained(self) -> None:
+    def end_undrained(self) -> None:
         """Carry a stop out on an actor that nobody drains, on the thread that asks for it."""
-        rest = self.actor_inbox.close()
-        self._leave_pykka()
-        coroutine = self._call_hook(self.on_stop)
+        rest = self.inbox.close()
+        self.leave_pykka()
+        coroutine = self.call_hook(self.actor.on_stop)
         try:
             coroutine.send(None)
         except (StopIteration, GeneratorExit):
@@ -261,67 +321,62 @@ class AsyncActor(Actor):
         else:
             with suppress(RuntimeError):  # it will not be cut off
                 coroutine.close()
-            logger.error("on_stop of %s was cut off: it must not suspend when nobody drains the actor", self)
-        self._let_go(rest)
+            logger.error("on_stop of %s was cut off: it must not suspend when nobody drains the actor", self.label)
+        self.let_go(rest)
 
-    def _lose_loop(self, refused: Envelope[Any] | None = None) -> None:
+    def lose_loop(self, refused: Envelope[Any] | None = None) -> None:
         """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread, maybe by several.
 
         Args:
             refused: an envelope whose sender is told that it is not accepted
 
         """
-        was_closed = self.actor_inbox.closed
-        self.actor_inbox.close()
+        was_closed = self.inbox.closed
+        self.inbox.close()
         if not was_closed:
-            logger.warning("%s ends without on_stop: its event loop was closed before it was stopped", self)
-        self._leave_pykka()
-        self._answer_unhandled([left for left in self.actor_inbox.clear() if left is not refused])
-        self._dispatcher.discard(self._end_with_loop)
+            logger.warning("%s ends without on_stop: its event loop was closed before it was stopped", self.label)
+        self.leave_pykka()
+        self.answer_unhandled([left for left in self.inbox.clear() if left is not refused])
+        self.dispatcher.discard(self.end_with_loop)
 
-    def _leave_pykka(self) -> None:
-        ActorRegistry.unregister(self._actor_ref)
-        self.actor_stopped.set()
+    def leave_pykka(self) -> None:
+        """Be dead to pykka."""
+        ActorRegistry.unregister(self.ref)
+        self.ref.actor_stopped.set()
 
-    def _let_go(self, rest: Sequence[Envelope[Any]]) -> None:
-        self._answer_unhandled(rest)
-        self.actor_inbox.forget()
-        self._dispatcher.discard(self._end_with_loop)
+    def finish(self, rest: Sequence[Envelope[Any]]) -> None:
+        """End at once, without any of the actor's own code; the mailbox has been closed."""
+        self.leave_pykka()
+        self.let_go(rest)
 
-    def _answer_unhandled(self, envelopes: Sequence[Envelope[Any]]) -> None:
+    def collect(self) -> None:
+        """End because nobody can want the actor; called by the garbage collector, on any thread, inside any code."""
+        if self.inbox.closed:
+            return
+        rest = self.inbox.try_close()
+        if rest is None:  # this thread may hold the lock: another one waits for it
+            _thread.start_new_thread(lambda: self.finish(self.inbox.close()), ())
+        else:
+            self.finish(rest)
+
+    def let_go(self, rest: Sequence[Envelope[Any]]) -> None:
+        """Answer for what was left, and be forgotten."""
+        self.answer_unhandled(rest)
+        self.inbox.forget()
+        self.dispatcher.discard(self.end_with_loop)
+
+    def answer_unhandled(self, envelopes: Sequence[Envelope[Any]]) -> None:
         """Answer the askers of messages that nobody will handle, and log the others: nothing vanishes."""
-        told = [envelope.message for envelope in envelopes if not _answer_dead(envelope, self)]
+        told = [envelope.message for envelope in envelopes if not answer_dead(envelope, self.label)]
         if told:
-            logger.warning("%s ended with %d messages not handled, the oldest: %r", self, len(told), told[0])
+            logger.warning("%s ended with %d messages not handled, the oldest: %r", self.label, len(told), told[0])
 
-    def _log_escape(self, error: BaseException) -> None:
+    def break_down(self, error: BaseException) -> None:
+        """End because the runtime itself has failed, or was thrown away with its loop."""
         if not isinstance(error, GeneratorExit):
-            logger.critical("%s ends: its own machinery failed", self, exc_info=error)
+            logger.critical("%s ends: its own machinery failed", self.label, exc_info=error)
+        self.lose_loop()
 
 
-def answer(reply: Future[Any] | None, value: object) -> None:
-    """Give an asker its answer, if somebody asked."""
-    if reply is not None:
-        with suppress(queue.Full):  # the asker has settled it already
-            reply.set(value)
-
-
-def _answer_dead(envelope: Envelope[Any], actor: AsyncActor) -> bool:
-    reply = envelope.reply_to
-    if isinstance(envelope.message, _ActorStop):
-        answer(reply, True)  # noqa: FBT003
-        return True
-    if reply is None:
-        return False
-    fail_reply(reply, ActorDeadError(f"{actor} stopped before handling the message"), actor)
-    return True
-
-
-def fail_reply(reply: Future[Any], error: BaseException, actor: AsyncActor) -> None:
-    """Give an asker what its message ended in, wrapped if bare it would act on the asker's own loop."""
-    if not isinstance(error, Exception):
-        failure = ActorFailedError(str(actor), repr(error))
-        failure.__cause__ = error
-        error = failure
-    with suppress(queue.Full):  # somebody has answered already
-        reply.set_exception((type(error), error, error.__traceback__))
+def _is_pykkas(on_start: Callable[[], object]) -> bool:
+    return getattr(on_start, "__func__", None) is Actor.on_start

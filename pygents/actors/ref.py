@@ -2,7 +2,7 @@
 
 A ref may be used from any thread. It keeps no state of its own beyond what the actor's start writes once; the mailbox
 does the locking. An actor that is told, asked or stopped after its loop was closed is declared dead here, by whoever
-notices.
+notices. Below the ref stands how those who have asked are answered.
 """
 
 # pyright: reportPrivateUsage=false
@@ -10,24 +10,27 @@ notices.
 import asyncio
 import queue
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from pykka import Actor, ActorDeadError
+from pykka import Actor, ActorDeadError, Future
 from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from pygents.actors.reply import Reply
+from pygents.errors import ActorFailedError
 
 if TYPE_CHECKING:
+    import weakref
+
     from pygents.actors.dispatcher import Dispatcher
     from pygents.actors.mailbox import Mailbox
 
-__all__ = ["ActorRef"]
+__all__ = ["ActorRef", "answer", "answer_dead", "fail_reply"]
 
 
-class _Stranded(Protocol):
-    def _lose_loop(self, refused: "Envelope[Any] | None" = None) -> None: ...
+class _Cell(Protocol):
+    def lose_loop(self, refused: "Envelope[Any] | None" = None) -> None: ...
 
 
 class ActorRef[A: Actor](PykkaRef[A]):
@@ -38,6 +41,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
     def __init__(self, actor: A) -> None:
         super().__init__(actor)
         self._dispatcher: Dispatcher | None = None
+        self._cell: weakref.ref[_Cell] | None = None  # weak: a ref does not keep its actor
 
     @property
     def serving_loop(self) -> asyncio.AbstractEventLoop | None:
@@ -194,6 +198,35 @@ class ActorRef[A: Actor](PykkaRef[A]):
         return ActorDeadError(f"{self} not found: it has stopped and takes no more messages")
 
     def _lose_loop(self, refused: "Envelope[Any] | None" = None) -> None:
-        actor = self._actor_weakref()
-        if actor is not None:
-            cast("_Stranded", actor)._lose_loop(refused)
+        cell = self._cell() if self._cell is not None else None
+        if cell is not None:
+            cell.lose_loop(refused)
+
+
+def answer(reply: Future[Any] | None, value: object) -> None:
+    """Give an asker its answer, if somebody asked."""
+    if reply is not None:
+        with suppress(queue.Full):  # the asker has settled it already
+            reply.set(value)
+
+
+def answer_dead(envelope: Envelope[Any], who: object) -> bool:
+    """Answer whoever asked an actor that has ended, and return whether anybody did."""
+    reply = envelope.reply_to
+    if isinstance(envelope.message, _ActorStop):
+        answer(reply, True)  # noqa: FBT003
+        return True
+    if reply is None:
+        return False
+    fail_reply(reply, ActorDeadError(f"{who} stopped before handling the message"), who)
+    return True
+
+
+def fail_reply(reply: Future[Any], error: BaseException, who: object) -> None:
+    """Give an asker what its message ended in, wrapped if bare it would act on the asker's own loop."""
+    if not isinstance(error, Exception):
+        failure = ActorFailedError(str(who), repr(error))
+        failure.__cause__ = error
+        error = failure
+    with suppress(queue.Full):  # somebody has answered already
+        reply.set_exception((type(error), error, error.__traceback__))

@@ -8,6 +8,7 @@ import pytest
 from pykka import ActorRegistry
 
 from pygents.actors import ActorDeadError, ActorRef, AsyncActor
+from pygents.actors.actor import Cell
 
 __all__ = [
     "PATIENCE",
@@ -15,6 +16,7 @@ __all__ = [
     "Gate",
     "Life",
     "assert_dead_to_everyone",
+    "cell_of",
     "hang",
     "in_thread",
     "messages_of",
@@ -65,6 +67,13 @@ def in_thread[T](function: Callable[[], T]) -> Callable[[], T]:
         return value
 
     return result
+
+
+def cell_of(ref: ActorRef) -> Cell:
+    """Return what runs the actor, for a test that looks behind the scenes."""
+    cell = ref._cell()
+    assert cell is not None
+    return cell
 
 
 def messages_of(caplog, text: str) -> list[str]:

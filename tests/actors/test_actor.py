@@ -10,7 +10,7 @@ from pykka import ActorRegistry
 
 from pygents.actors import ActorRef, AsyncActor, LoopDispatcher
 from pygents.actors.reply import running
-from tests.actors.helpers import Echo, Life, messages_of, until, until_idle
+from tests.actors.helpers import Echo, Life, cell_of, messages_of, until, until_idle
 
 
 class AsyncLife(Life):
@@ -263,13 +263,39 @@ class TestSharingALoop:
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert loop._scheduled == []
         assert threading.active_count() == threads
-        assert [ref._actor_weakref()._activation for ref in refs] == [None] * 10
+        assert [cell_of(ref).activation for ref in refs] == [None] * 10
 
 
 class TestTheClass:
     def test_adds_no_public_attribute_that_a_subclass_would_want_for_itself(self):
         public = {name for name in dir(AsyncActor()) if not name.startswith("_")}
         assert public - set(dir(pykka.ThreadingActor())) == {"dispatcher"}
+
+    def test_and_its_actors_have_nothing_that_pykkas_have_not(self):
+        """A name of ours could be one of a subclass's own, and one would break the other."""
+        ours, pykkas = Echo.start()._actor_weakref(), pykka.ThreadingActor()
+        assert set(vars(ours)) == set(vars(pykkas))
+        assert set(dir(AsyncActor)) - set(dir(pykka.ThreadingActor)) == {"dispatcher"}
+
+    async def test_may_be_given_any_name_by_a_subclass(self):
+        class Busy(AsyncActor):
+            def __init__(self):
+                super().__init__()
+                for name in names:
+                    setattr(self, name, None)
+
+            async def on_receive(self, message):
+                return await self._work(message)
+
+            async def _work(self, message):
+                return 2 * message
+
+            _handle = _begin = _end = _fail = _wake = _activate = _lose_loop = None
+
+        names = ["_context", "_started", "_ending", "_activation", "_dispatcher", "_cell", "dispatcher"]
+        ref = Busy.start()
+        assert await ref.ask_async(3, timeout=5) == 6
+        assert await ref.stop_async(timeout=5) is True
 
     def test_takes_arguments_as_pykkas_does(self):
         class Named(AsyncActor):

@@ -7,7 +7,7 @@ import pytest
 from pykka import ActorRegistry, ThreadingActor
 
 from pygents.actors import ActorDeadError, ActorFailedError, AsyncActor, LoopDispatcher, Mailbox
-from tests.actors.helpers import Echo, Life, hang, in_thread, messages_of, until, until_idle
+from tests.actors.helpers import Echo, Life, cell_of, hang, in_thread, messages_of, until, until_idle
 
 FAULTS = [KeyError("gone"), CancelledError("leaked"), SystemExit(3), KeyboardInterrupt(), GeneratorExit()]
 
@@ -295,13 +295,51 @@ async def test_a_fault_of_the_machinery_itself_ends_the_actor_and_everyone_is_an
     caplog.clear()
 
 
+async def test_an_activation_that_cannot_be_made_ends_the_actor_and_everyone_is_answered(caplog, monkeypatch):
+    def no_memory(*args, **kwargs):
+        raise MemoryError
+
+    log = []
+    ref, other = Life.start(log), Echo.start()
+    await ref.ask_async("before")
+    await until_idle(ref)
+    with monkeypatch.context() as patch:
+        patch.setattr("pygents.actors.actor.Task", no_memory)
+        reply = ref.ask("asked", block=False)
+        ref.tell("told")
+        with pytest.raises(ActorDeadError):
+            await reply.get_async(timeout=5)
+    assert not ref.is_alive()
+    assert ref not in ActorRegistry.get_all()
+    assert log == ["start", "before"]
+    assert await other.ask_async("alive") == "alive"
+    assert messages_of(caplog, "machinery") == [f"{ref} ends: its own machinery failed"]
+    caplog.clear()
+
+
+async def test_an_activation_that_comes_once_too_often_does_nothing():
+    log = []
+    ref = Life.start(log)
+    opened = asyncio.Event()
+    reply = ref.ask(opened.wait, block=False)
+    await until(lambda: opened.wait in log)
+    cell_of(ref).activate()
+    await until(lambda: not asyncio.get_running_loop()._ready)
+    opened.set()
+    assert await reply is True
+    await until_idle(ref)
+    cell_of(ref).activate()
+    assert cell_of(ref).activation is None
+    assert await ref.ask_async("next") == "next"
+
+
 class TestCancelledFromOutside:
     async def test_an_activation_that_is_cancelled_ends_its_actor_and_nobody_else(self):
         log = []
         ref, other = Stuck.start(log, "stuck"), Echo.start()
         reply = ref.ask("stuck", block=False)
         await until(lambda: "stuck" in log)
-        ref._actor_weakref()._activation.cancel()
+        cell_of(ref).activation.cancel()
         with pytest.raises(ActorDeadError):
             await reply
         assert log == ["start", "stuck", "cut", "stop"]
@@ -314,7 +352,7 @@ class TestCancelledFromOutside:
             ref.tell("message")
         ref.tell("stuck")
         await until(lambda: "stuck" in log)
-        ref._actor_weakref()._activation.cancel()
+        cell_of(ref).activation.cancel()
         await until_idle(ref)
         assert not ref.is_alive()
         assert log[-2:] == ["cut", "stop"]

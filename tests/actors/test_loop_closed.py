@@ -11,7 +11,17 @@ from pykka import ActorRegistry
 
 from pygents.actors import ActorDeadError, LoopDispatcher
 from pygents.actors.dispatcher import LoopEndedError
-from tests.actors.helpers import PATIENCE, Echo, Life, assert_dead_to_everyone, hang, in_thread, messages_of, until
+from tests.actors.helpers import (
+    PATIENCE,
+    Echo,
+    Life,
+    assert_dead_to_everyone,
+    cell_of,
+    hang,
+    in_thread,
+    messages_of,
+    until,
+)
 
 
 class ClosedByHand:
@@ -34,7 +44,7 @@ class ClosedByHand:
 
     def close_under(self, ref):
         """Close it while the actor is suspended, of which asyncio would rightly complain."""
-        ref._actor_weakref()._activation._log_destroy_pending = False
+        cell_of(ref).activation._log_destroy_pending = False
         self.close()
 
 

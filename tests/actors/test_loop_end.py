@@ -9,7 +9,17 @@ import pytest
 from pykka import ActorRegistry
 
 from pygents.actors import ActorDeadError, AsyncActor
-from tests.actors.helpers import PATIENCE, Echo, Life, assert_dead_to_everyone, hang, in_thread, messages_of, until
+from tests.actors.helpers import (
+    PATIENCE,
+    Echo,
+    Life,
+    assert_dead_to_everyone,
+    hang,
+    in_thread,
+    messages_of,
+    until,
+    until_idle,
+)
 
 
 class TestAsyncioRun:
@@ -134,6 +144,20 @@ class TestAsyncioRun:
         in_thread(lambda: asyncio.run(main()))()
         assert log == ["start", 1, hang, "stop"]
         assert_dead_to_everyone(children[0])
+
+    def test_does_not_wait_for_an_activation_that_never_comes(self):
+        """As when an interrupt has come between the claim and the activation."""
+
+        async def main():
+            ref = Life.start(log)
+            await ref.ask_async(1)
+            await until_idle(ref)
+            assert ref.actor_inbox.claim()
+            return ref
+
+        log = []
+        assert_dead_to_everyone(in_thread(lambda: asyncio.run(main()))())
+        assert log == ["start", 1, "stop"]
 
     def test_runs_on_stop_once_even_if_it_is_cut(self):
         class Cut(Life):
