@@ -5,8 +5,11 @@ It knows nothing of turns, hooks or agents. Two ways, for two kinds of tools:
 * A coroutine gets a task of its own, started eagerly: if it finishes without suspending it pays for no timer and no
   loop iteration, and cancelling it never touches the consumer. ``wait_in_time`` waits for one that has suspended.
 * ``TimedSteps`` drives an async generator in the task that asks for its values. A task per value would break
-  ``asyncio.timeout``, ``TaskGroup`` and ``ContextVar.reset`` across yields. It cancels the way ``asyncio.timeout``
-  does: ``cancel()`` on the consumer's task at the deadline, ``uncancel()`` when the generator has ended.
+  ``asyncio.timeout``, ``TaskGroup`` and ``ContextVar.reset`` across yields; a task of the generator's own would cost
+  two iterations of the loop for each value, several times what the value costs. The price is that of any async
+  generator: a scope held open across a yield that fires while the consumer has the value cancels the consumer
+  (PEP 789). It cancels the way ``asyncio.timeout`` does: ``cancel()`` on the consumer's task at the deadline,
+  ``uncancel()`` when the generator has ended.
 
 A timer gets an empty context: a cancelled one stays in its loop's heap until it is due, and with the context of whoever
 set it, it would keep the turn and the agent alive.

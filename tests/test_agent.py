@@ -26,6 +26,7 @@ from pygents import (
     tool,
 )
 from pygents.agent_actor import AgentActor
+from pygents.run import Drain
 
 
 @pytest.fixture
@@ -502,3 +503,16 @@ async def test_what_an_earlier_turn_has_spawned_may_stop_the_agent(add):
         await agent.put(Turn(name))
     assert await values_of(agent) == [None, None]
     assert await spawned[0] is True
+
+
+async def test_a_run_that_cannot_begin_gives_the_mailbox_back(add, monkeypatch):
+    def refuse(drain):
+        raise RuntimeError("this event loop is closing down")
+
+    agent = Agent("a", "d", [add])
+    await agent.put(Turn("add", [1]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Drain, "begin", refuse)
+        with pytest.raises(RuntimeError, match="closing down"):
+            await values_of(agent)
+    assert await values_of(agent) == [2]

@@ -12,7 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pykka import ActorDeadError, ActorRegistry
 
-from pygents import Agent, AgentHook, AgentRegistry, SafeExecutionError, Turn, TurnCancelledError, hook, tool
+from pygents import (
+    Agent,
+    AgentHook,
+    AgentRegistry,
+    SafeExecutionError,
+    Turn,
+    TurnCancelledError,
+    current_turn,
+    hook,
+    tool,
+)
 from tests.virtual_time import VirtualTimeLoop
 
 THREADS = 8
@@ -159,6 +169,7 @@ async def test_every_turn_that_eight_threads_send_to_an_agent_that_stops_is_run_
 async def test_a_snapshot_from_another_thread_sees_a_chain_of_turns_exactly_once(impatient_threads):
     @tool()
     async def again(left):
+        current_turn().metadata.update(dict.fromkeys(range(left, left + 50)))  # while others may be storing it
         return Turn("again", [left - 1]) if left else None
 
     agent = Agent("a", "d", [again])
@@ -168,8 +179,8 @@ async def test_a_snapshot_from_another_thread_sees_a_chain_of_turns_exactly_once
     def look(number):
         seen = Counter()
         while not over.is_set():
-            in_hand, queued = agent._actor.snapshot()
-            seen[len(queued) + (in_hand is not None)] += 1
+            snapshot = agent.to_dict()
+            seen[len(snapshot["queue"]) + (snapshot["current_turn"] is not None)] += 1
         return seen
 
     futures = on_threads(look)
