@@ -7,6 +7,7 @@ Invariant: ``_set`` goes from False to True once and is a single attribute; the 
 ``_lock``, and whoever makes it looks at ``_set`` afterwards, so no waiter misses the change.
 """
 
+import os
 import threading
 from typing import override
 
@@ -39,6 +40,11 @@ class Flag(threading.Event):
         if event is not None:
             event.set()
 
+    def set_in_child(self) -> None:
+        """Set it in a forked child, where nobody waits, and whoever was about to wake a waiter does not exist."""
+        self._event = None
+        self._set = True
+
     @override
     def clear(self) -> None:
         """Refuse: an actor that has stopped stays stopped.
@@ -58,3 +64,12 @@ class Flag(threading.Event):
         if self._set:
             event.set()
         return event.wait(timeout)
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 (a thread of the parent's may hold the old one for ever)
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

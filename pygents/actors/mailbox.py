@@ -212,6 +212,16 @@ class Mailbox[T]:
             self._items.clear()
             return left
 
+    def leave_behind(self) -> list[T]:
+        """Close in a forked child, where a thread that held the lock does not exist; return what is left."""
+        self.renew()
+        self.close()
+        return self.clear()
+
+    def renew(self) -> None:
+        """Have a free lock, in a forked child; a fork comes between the same steps as a finalizer."""
+        self._lock = threading.RLock()
+
     def forget(self) -> None:
         """Drop what is left in a closed mailbox, once it has been answered."""
         self.clear()

@@ -10,7 +10,7 @@ notices. Below the ref stands how those who have asked are answered.
 import asyncio
 import queue
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 from pykka import Actor, ActorDeadError, Future
 from pykka import ActorRef as PykkaRef
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import weakref
 
     from pygents.actors.dispatcher import Dispatcher
+    from pygents.actors.flag import Flag
     from pygents.actors.mailbox import Mailbox
 
 __all__ = ["ActorRef", "answer", "answer_dead", "fail_reply"]
@@ -169,6 +170,21 @@ class ActorRef[A: Actor](PykkaRef[A]):
 
         """
         return await self._request_stop().get_async(timeout=timeout)
+
+    def _leave_behind(self) -> None:
+        """Be dead in a forked child: the loop and thread that would handle the messages are its parent's alone.
+
+        An actor on the caller's dispatcher that nobody drains is memory only, in the child as well.
+        """
+        inbox, dispatcher = self.actor_inbox, self._dispatcher
+        if dispatcher is not None and not dispatcher.wakes_for_messages and dispatcher.loop is None:
+            inbox.renew()
+            return
+        for envelope in inbox.leave_behind():
+            if isinstance(envelope.reply_to, Reply):
+                error = ActorDeadError(f"{self} is an actor of the process that this one was forked from")
+                envelope.reply_to.fail_in_child(error)
+        cast("Flag", self.actor_stopped).set_in_child()
 
     def _request_stop(self) -> Reply[bool]:
         reply: Reply[bool] = Reply(self)

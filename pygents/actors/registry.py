@@ -20,6 +20,7 @@ from typing import Any, SupportsIndex, overload
 
 from pykka import ActorRef, ActorRegistry, Future
 
+from pygents.actors.ref import ActorRef as OurRef
 from pygents.actors.reply import Producer, running
 from pygents.errors import WouldDeadlockError
 
@@ -106,8 +107,12 @@ def adapt_registry() -> None:
 
 def _forget_parents_actors() -> None:
     """Begin a forked child with an empty registry: the threads and loops of its parent's actors are not in it."""
+    refs = ActorRegistry._actor_refs
     setattr(ActorRegistry, "_actor_refs", RefSet())  # noqa: B010
     setattr(ActorRegistry, "_actor_refs_lock", threading.RLock())  # noqa: B010 (a thread of the parent's may hold it)
+    for ref in refs:
+        if isinstance(ref, OurRef):
+            ref._leave_behind()
 
 
 if hasattr(os, "register_at_fork"):

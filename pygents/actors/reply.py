@@ -155,6 +155,13 @@ class Reply[T](Future[T]):
         """Set `error` as the outcome; `set_exception` without the triple."""
         self._settle(None, error)
 
+    def fail_in_child(self, error: BaseException) -> None:
+        """Fail in a forked child, where no other thread waits, and none that held the lock exists."""
+        self._lock = threading.RLock()
+        self._wakeups = None
+        if not self._done:
+            self._settle(None, error)
+
     def set_get_hook(self, func: Callable[[float | None], T]) -> None:
         """Have `func` produce the value when it is asked for; awaiting runs it on a thread.
 

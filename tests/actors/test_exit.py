@@ -152,6 +152,75 @@ class TestAForkedChild:
         assert code == 0
         assert output == ["child", "stopped", "parent", "0", "stopped"]
 
+    def test_finds_its_parents_actors_dead_whatever_runs_them_and_whatever_they_are_doing(self):
+        code, output, _ = run("""
+            from pygents.actors import CallerDispatcher
+            class Drained(Talks):
+                dispatcher = CallerDispatcher
+            idle, busy, thread, drained = Talks.start(), Talks.start(), OnThread.start(), Drained.start()
+            idle.ask(1), thread.ask(1)
+            drained._dispatcher.loop = asyncio.new_event_loop()
+            asked = busy.ask("hang", block=False)
+            queued = busy.ask("behind", block=False)
+            assert entered.wait(10)
+            child = os.fork()
+            if child == 0:
+                for reply in [asked, queued]:
+                    try:
+                        reply.get()
+                    except ActorDeadError:
+                        print("answered", flush=True)
+                for ref in [idle, busy, thread, drained]:
+                    for send in [ref.tell, ref.ask, lambda message: asyncio.run(ref.ask_async(message))]:
+                        try:
+                            send("late")
+                        except ActorDeadError:
+                            print("dead", flush=True)
+                    assert ref.stop() is False
+                    assert not ref.is_alive()
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            assert asked.done is False
+            ActorRegistry.stop_all(block=False)
+            print(os.waitstatus_to_exitcode(status))
+        """)
+        assert code == 0
+        assert output[:15] == ["answered"] * 2 + ["dead"] * 12 + ["0"]
+
+    def test_is_not_kept_waiting_by_locks_that_a_thread_of_its_parent_held(self):
+        code, output, _ = run("""
+            from pygents.actors import CallerDispatcher, dispatcher, flag
+            class Undrained(Talks):
+                dispatcher = CallerDispatcher
+            def hold():
+                locks = [flag._lock, dispatcher._loops_lock, ActorRegistry._actor_refs_lock]
+                locks += [ref.actor_inbox._lock, undrained.actor_inbox._lock, reply._lock]
+                for lock in locks:
+                    lock.acquire()
+                held.set()
+                let_go.wait(10)
+            ref, undrained = Talks.start(), Undrained.start()
+            ref.actor_inbox.claim()
+            reply = ref.ask("asked", block=False)
+            held, let_go = threading.Event(), threading.Event()
+            threading.Thread(target=hold).start()
+            assert held.wait(10)
+            child = os.fork()
+            if child == 0:
+                assert ref.stop() is False
+                undrained.tell(1)
+                print(undrained.is_alive(), undrained.stop(), Talks.start().stop(), flush=True)
+                try:
+                    reply.get()
+                except ActorDeadError:
+                    os._exit(0)
+            _, status = os.waitpid(child, 0)
+            let_go.set()
+            print(os.waitstatus_to_exitcode(status), flush=True)
+            os._exit(0)
+        """)
+        assert (code, output) == (0, ["stopped", "True", "True", "True", "0"])
+
     def test_may_stop_all_and_exit_like_any_program_since_its_parents_actors_are_dead_to_it(self):
         code, output, _ = run("""
             Talks.start().ask("parent")

@@ -312,3 +312,36 @@ def test_asking_in_a_handler_without_blocking_gives_a_reply_to_await():
             return await reply == threading.get_ident()
 
     assert Asker.start().ask(Echo.start()) is True
+
+
+class Undrained(Echo):
+    dispatcher = CallerDispatcher
+
+
+class TestLeftBehindInTheParent:
+    """What a forked child does to the refs it has from its parent, whose other threads are gone."""
+
+    async def test_it_is_dead_and_its_askers_are_answered_whoever_held_a_lock(self):
+        ref = Echo.start()
+        reply, stop = ref.ask("asked", block=False), ref.stop(block=False)
+        ref.tell("told")
+        for lock in [ref.actor_inbox._lock, reply._lock, stop._lock]:
+            in_thread(lock.acquire)()
+        ref._leave_behind()
+        ActorRegistry.unregister(ref)
+        for each in [reply, stop]:
+            with pytest.raises(ActorDeadError, match="forked"):
+                each.get(timeout=0)
+        assert ref.stop() is False
+        assert not ref.is_alive()
+        with pytest.raises(ActorDeadError):
+            ref.tell("late")
+
+    def test_one_that_nobody_drains_lives_on(self):
+        ref = Undrained.start()
+        reply = ref.ask("asked", block=False)
+        in_thread(ref.actor_inbox._lock.acquire)()
+        ref._leave_behind()
+        ref.tell("told")
+        assert not reply.done
+        assert ref.stop() is True
