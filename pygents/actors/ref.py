@@ -17,8 +17,8 @@ from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.actors.reply import Reply
-from pygents.errors import ActorFailedError
+from pygents.actors.reply import Reply, check_timeout, running
+from pygents.errors import ActorFailedError, WouldDeadlockError
 
 if TYPE_CHECKING:
     import weakref
@@ -91,9 +91,10 @@ class ActorRef[A: Actor](PykkaRef[A]):
             ActorFailedError: if the handler ended in something that is not an ``Exception``
 
         """
+        check_timeout(timeout)
         reply: Reply[Any] = Reply(self)
-        if block and not self.actor_inbox.closed:
-            reply.refuse_to_deadlock(timeout)
+        if block and (timeout is None or timeout > 0) and not self.actor_inbox.closed:
+            self._refuse_to_block()
         envelope = Envelope(message, reply_to=reply)
         try:
             self.actor_inbox.put(envelope)
@@ -124,8 +125,9 @@ class ActorRef[A: Actor](PykkaRef[A]):
             WouldDeadlockError: if this thread runs the actor's own loop; the actor is not stopped
 
         """
-        if block and not self.actor_inbox.closed:
-            Reply[bool](self).refuse_to_deadlock(timeout)
+        check_timeout(timeout)
+        if block and (timeout is None or timeout > 0) and not self.actor_inbox.closed:
+            self._refuse_to_block()
         reply = self._request_stop()
         return reply.get(timeout=timeout) if block else reply
 
@@ -140,6 +142,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
             ActorDeadError: if the actor takes no more messages
 
         """
+        check_timeout(timeout)
         async with asyncio.timeout(timeout):  # noqa: ASYNC100 (an unbounded mailbox never makes it wait)
             self.tell(message)
 
@@ -154,6 +157,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
             Exception: as `ask`, but for WouldDeadlockError
 
         """
+        check_timeout(timeout)
         return await self.ask(message, block=False).get_async(timeout=timeout)
 
     async def stop_async(self, *, timeout: float | None = None) -> bool:
@@ -169,7 +173,19 @@ class ActorRef[A: Actor](PykkaRef[A]):
             pykka.Timeout: if it took longer
 
         """
+        check_timeout(timeout)
         return await self._request_stop().get_async(timeout=timeout)
+
+    def _refuse_to_block(self) -> None:
+        """Check that this thread may wait for the actor.
+
+        Raises:
+            WouldDeadlockError: if it is the one that has to run the actor
+
+        """
+        loop = self.serving_loop
+        if loop is not None and loop is asyncio._get_running_loop():
+            raise WouldDeadlockError(str(running.get()), str(self))
 
     def _leave_behind(self) -> None:
         """Be dead in a forked child: the loop and thread that would handle the messages are its parent's alone.

@@ -21,7 +21,7 @@ from typing import Any, SupportsIndex, overload
 from pykka import ActorRef, ActorRegistry, Future
 
 from pygents.actors.ref import ActorRef as OurRef
-from pygents.actors.reply import Producer, running
+from pygents.actors.reply import running
 from pygents.errors import WouldDeadlockError
 
 __all__ = ["RefSet", "adapt_registry"]
@@ -92,7 +92,7 @@ def _stop_all(*, block: bool = True, timeout: float | None = None) -> list[bool]
     return _pykka_stop_all(block=block, timeout=timeout)
 
 
-def _serving_loop(ref: AnyRef | Producer) -> asyncio.AbstractEventLoop | None:
+def _serving_loop(ref: AnyRef) -> asyncio.AbstractEventLoop | None:
     loop: asyncio.AbstractEventLoop | None = getattr(ref, "serving_loop", None)
     return loop
 

@@ -8,8 +8,10 @@ Invariants: ``_lock`` guards the outcome and the list of wake-ups; the outcome i
 is called once, after the outcome is there and outside the lock, on the thread that set it. The lock is re-entrant, for
 a finalizer that answers askers on a thread that is inside it; there is no call between a look at a field and the change
 that relies on it. A future that is derived from others has no outcome until somebody asks for it (pykka's lazy
-semantics); its function runs once, under ``_once``.
+semantics); its function runs once, under ``_once``, and so does a get hook.
 """
+
+# pyright: reportPrivateUsage=false
 
 import asyncio
 import functools
@@ -22,11 +24,9 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Protocol, cast
 
-from pykka import Future, Timeout
+from pykka import Future, ThreadingFuture, Timeout
 
-from pygents.errors import WouldDeadlockError
-
-__all__ = ["Producer", "Reply", "running"]
+__all__ = ["Producer", "Reply", "check_timeout", "running"]
 
 type ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 
@@ -39,10 +39,8 @@ _POLL = 0.1  # seconds after which a thread that waits for a foreign future look
 class Producer(Protocol):
     """What is going to set a reply."""
 
-    @property
-    def serving_loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop on which the reply will be produced, if that is known."""
-        ...
+    def _refuse_to_block(self) -> None:
+        """Raise `WouldDeadlockError` if the reply could never come while this thread waits."""
 
 
 class Reply[T](Future[T]):
@@ -93,9 +91,10 @@ class Reply[T](Future[T]):
             BaseException: what `set_exception` was given
 
         """
+        check_timeout(timeout)
         if not self._done:
-            if self._get_hook is not None:
-                return super().get(timeout=timeout)
+            if (hook := self._get_hook) is not None:
+                return self._make_once(lambda: hook(timeout), timeout)
             if self._combine is not None:
                 return self._get_derived(timeout)
             self._block(timeout)
@@ -114,6 +113,7 @@ class Reply[T](Future[T]):
             BaseException: what `set_exception` was given
 
         """
+        check_timeout(timeout)
         if timeout is None:
             return await self._get_async()
         scope = asyncio.timeout(timeout)
@@ -163,7 +163,7 @@ class Reply[T](Future[T]):
             self._settle(None, error)
 
     def set_get_hook(self, func: Callable[[float | None], T]) -> None:
-        """Have `func` produce the value when it is asked for; awaiting runs it on a thread.
+        """Have `func` produce the value when it is asked for; awaiting runs it on a thread, without a time limit.
 
         Raises:
             queue.Full: if there is an outcome already, as in pykka
@@ -173,14 +173,21 @@ class Reply[T](Future[T]):
             if self._done:
                 raise queue.Full
             self._get_hook = func
+            self._once = self._once or threading.RLock()
 
     def map[M](self, func: Callable[[T], M]) -> "Reply[M]":
         """Return a reply with the result of `func` on this one's value."""
+        _check_callable(func)
         return Reply._derived([self], lambda values: func(values[0]))
 
-    def filter[J](self: "Future[Iterable[J]]", func: Callable[[J], bool]) -> "Reply[Iterable[J]]":
-        """Return a reply with the items of this one's value that `func` is true for, as a list."""
-        return Reply._derived([self], lambda values: [item for item in values[0] if func(item)])
+    def filter[J](self: "Future[Iterable[J]]", func: Callable[[J], bool] | None) -> "Reply[Iterable[J]]":
+        """Return a reply with the items of this one's value that `func` is true for, as a list.
+
+        As with the builtin, None keeps the items that are true themselves.
+        """
+        if func is not None:
+            _check_callable(func)
+        return Reply._derived([self], lambda values: list(filter(func, values[0])))
 
     def join(self: "Future[Any]", *futures: Future[Any]) -> "Reply[Iterable[Any]]":
         """Return a reply with a list of this one's value and those of `futures`, of any pykka kind."""
@@ -188,10 +195,13 @@ class Reply[T](Future[T]):
 
     def reduce[R, J](self: "Future[Iterable[J]]", func: Callable[[R, J], R], *args: R) -> "Reply[R]":
         """Return a reply with this one's items folded from the left by `func`, from the optional initial value."""
+        _check_callable(func)
         return Reply._derived([self], lambda values: functools.reduce(func, values[0], *args))
 
     @staticmethod
     def _derived[S](sources: Sequence[Future[Any]], combine: Callable[[list[Any]], S]) -> "Reply[S]":
+        for source in sources:
+            _check_future(source)
         reply: Reply[S] = Reply()
         reply._sources = sources
         reply._combine = combine
@@ -230,43 +240,31 @@ class Reply[T](Future[T]):
                 self._wakeups.remove(wake)
 
     def _block(self, timeout: float | None) -> None:
-        self.refuse_to_deadlock(timeout)
+        if self._producer is not None and (timeout is None or timeout > 0):  # a look that takes no time is allowed
+            self._producer._refuse_to_block()
         ready = threading.Event()
         if self._add_wakeup(ready.set) and not ready.wait(timeout):
             self._drop_wakeup(ready.set)
             raise _timed_out(timeout)
 
-    def refuse_to_deadlock(self, timeout: float | None = None) -> None:
-        """Check that this thread may block for the outcome.
-
-        Args:
-            timeout: the seconds it means to wait; a look that takes no time is always allowed
-
-        Raises:
-            WouldDeadlockError: if this thread runs the loop that has to produce the outcome
-
-        """
-        loop = self._producer.serving_loop if self._producer is not None else None
-        if loop is None or (timeout is not None and timeout <= 0):
-            return
-        if loop is asyncio._get_running_loop():
-            raise WouldDeadlockError(str(running.get()), str(self._producer))
-
     def _get_derived(self, timeout: float | None) -> T:
         deadline = None if timeout is None else time.monotonic() + timeout
-        values = [
-            source.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
-            for source in self._sources
-        ]
-        return self._combine_once(values)
+        values = [source.get(timeout=_left(deadline)) for source in self._sources]
+        combine = cast("Callable[[list[Any]], T]", self._combine)
+        return self._make_once(lambda: combine(values), _left(deadline))
 
-    def _combine_once(self, values: list[Any]) -> T:
-        once, combine = cast("threading.RLock", self._once), cast("Callable[[list[Any]], T]", self._combine)
-        with once:
+    def _make_once(self, make: Callable[[], T], timeout: float | None = None) -> T:
+        """Return the value, made by the first who comes. An exception is not kept: the next one tries, as in pykka."""
+        once = cast("threading.RLock", self._once)
+        if not once.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            raise _timed_out(timeout)
+        try:
             if not self._done:
-                self._value = combine(values)  # an exception is not kept: the next get tries again, as in pykka
+                self._value = make()
                 self._done = True
             return cast("T", self._value)
+        finally:
+            once.release()
 
     async def _get_async(self) -> T:
         if not self._done:
@@ -282,7 +280,8 @@ class Reply[T](Future[T]):
         if not once.acquire(blocking=False):  # the function is running on another thread
             return await _wait_on_thread(self)
         try:
-            return self._combine_once(values)
+            combine = cast("Callable[[list[Any]], T]", self._combine)
+            return self._make_once(lambda: combine(values))
         finally:
             once.release()
 
@@ -337,19 +336,54 @@ async def _wait_on_thread[S](future: Future[S]) -> S:
 
 
 def _block_for[S](future: Future[S], result: Reply[S], wanted: threading.Event) -> None:
+    try:
+        result.set(_poll(future, wanted) if _is_plain(future) else future.get())
+    except BaseException as error:  # noqa: BLE001 (handed to the one who waits)
+        result.fail(error)
+
+
+def _is_plain(future: Future[Any]) -> bool:
+    """Tell whether asking for the value again and again has no effect: a hook would run each time."""
+    return isinstance(future, ThreadingFuture) and future._get_hook is None
+
+
+def _poll[S](future: Future[S], wanted: threading.Event) -> S:
     while wanted.is_set():
         started = time.monotonic()
         try:
-            result.set(future.get(timeout=_POLL))
-        except Timeout as error:
+            return future.get(timeout=_POLL)
+        except Timeout:
             if time.monotonic() - started < _POLL:  # not ours: the future's own outcome
-                result.fail(error)
-                return
-        except BaseException as error:  # noqa: BLE001 (handed to the one who waits)
-            result.fail(error)
-            return
-        else:
-            return
+                raise
+    raise Timeout
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def check_timeout(timeout: object) -> None:
+    """Refuse what is no number of seconds.
+
+    Raises:
+        TypeError: if it is neither a number nor None
+
+    """
+    if timeout is not None and not isinstance(timeout, int | float):
+        msg = f"timeout is a number of seconds or None, not {timeout!r}"
+        raise TypeError(msg)
+
+
+def _check_future(source: object) -> None:
+    if not isinstance(source, Future):
+        msg = f"{source!r} is no pykka future"
+        raise TypeError(msg)
+
+
+def _check_callable(func: object) -> None:
+    if not callable(func):
+        msg = f"{func!r} is no function"
+        raise TypeError(msg)
 
 
 def _timed_out(timeout: float | None) -> Timeout:

@@ -314,6 +314,21 @@ def test_asking_in_a_handler_without_blocking_gives_a_reply_to_await():
     assert Asker.start().ask(Echo.start()) is True
 
 
+@pytest.mark.parametrize("verb", ["ask", "stop", "ask_async", "stop_async", "tell_async"])
+async def test_a_timeout_that_is_no_number_is_refused_and_nothing_is_sent(verb):
+    ref = Echo.start()
+    message = [] if "stop" in verb else ["message"]
+
+    async def send():
+        result = getattr(ref, verb)(*message, timeout="x")
+        await result
+
+    with pytest.raises(TypeError, match="timeout is a number of seconds or None, not 'x'"):
+        await send()
+    assert ref.actor_inbox.contents() == (None, [])
+    assert ref.is_alive()
+
+
 class Undrained(Echo):
     dispatcher = CallerDispatcher
 

@@ -9,7 +9,7 @@ from pykka import ThreadingActor, ThreadingFuture, Timeout
 
 from pygents.actors import AsyncActor, Reply, ThreadDispatcher
 from pygents.actors.reply import _resolve_from_anywhere
-from tests.actors.helpers import Echo, Gate, in_thread, until
+from tests.actors.helpers import PATIENCE, Echo, Gate, in_thread, until
 
 
 class Ticks:
@@ -222,6 +222,45 @@ class TestGetHook:
         reply.set_get_hook(hook)
         with pytest.raises(SystemExit):
             await reply
+
+    @pytest.mark.real_time
+    async def test_runs_once_however_long_it_takes_and_whoever_else_waits(self, monkeypatch):
+        def hook(timeout):
+            calls.append(timeout)
+            assert let_go.wait(PATIENCE)
+            return "made"
+
+        monkeypatch.setattr("pygents.actors.reply._POLL", 0.001)
+        calls, let_go = [], threading.Event()
+        reply = Reply()
+        reply.set_get_hook(hook)
+        blocked = [in_thread(reply.get) for _ in range(3)]
+        awaiting = [asyncio.ensure_future(reply.get_async()) for _ in range(3)]
+        await until(lambda: calls)
+        foreign = ThreadingFuture()  # its wait is polled meanwhile, several times
+        polled = asyncio.ensure_future(Reply.wrap(foreign).get_async())
+        await asyncio.to_thread(lambda: [foreign._condition.acquire(), foreign._condition.release()])
+        foreign.set("foreign")
+        assert await polled == "foreign"
+        with pytest.raises(Timeout):
+            reply.get(timeout=0)
+        let_go.set()
+        assert await asyncio.gather(*awaiting) == ["made"] * 3
+        assert [wait() for wait in blocked] == ["made"] * 3
+        assert calls == [None]
+
+    @pytest.mark.real_time
+    async def test_of_pykkas_future_runs_once_and_its_timeout_is_its_outcome(self):
+        def slow(value):
+            calls.append(value)
+            raise Timeout("mine")
+
+        calls = []
+        foreign = ThreadingFuture()
+        foreign.set(1)
+        with pytest.raises(Timeout, match="mine"):
+            await Reply.wrap(foreign.map(slow)).get_async(timeout=PATIENCE)
+        assert calls == [1]
 
 
 async def test_awaiting_makes_no_lock_of_the_system(monkeypatch):

@@ -43,6 +43,9 @@ class TestDerived:
         assert outcome(done(30).map(lambda x: x + 10)) == 40
         assert outcome(done({"foo": "bar"}).map(lambda x: x["foo"])) == "bar"
 
+    def test_filter_without_a_function_keeps_the_items_that_are_true(self, outcome):
+        assert outcome(done([0, 1, "", "a"]).filter(None)) == [1, "a"]
+
     def test_filter_keeps_the_items_that_pass(self, outcome):
         assert outcome(done(range(5, 15)).filter(lambda x: x > 10)) == [11, 12, 13, 14]
 
@@ -162,6 +165,21 @@ def test_a_function_runs_once_even_if_a_second_thread_asks_while_it_runs():
     assert mapped.get() == "mapped"
     assert first() == "mapped"
     assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        lambda reply: reply.map(3),
+        lambda reply: reply.filter(3),
+        lambda reply: reply.reduce(3),
+        lambda reply: reply.join(3),
+        lambda _: Reply.wrap(3),
+    ],
+)
+def test_what_cannot_be_derived_is_refused_at_the_call(derive):
+    with pytest.raises(TypeError, match=r"3 is no (function|pykka future)"):
+        derive(done([1]))
 
 
 async def test_awaiting_a_join_waits_for_its_sources_without_blocking():
