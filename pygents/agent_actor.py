@@ -32,11 +32,11 @@ from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.actors.ref import answer, fail_reply
 from pygents.agent_cell import AgentCell
 from pygents.agent_hooks import run_agent_hooks, show
-from pygents.context import current_agent, current_turn, frame_for, leave, running
+from pygents.context import current_agent, current_turn, frame_for, leave, running, within
 from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
-from pygents.intercept import intercept, run_failure_hooks
+from pygents.intercept import run_failure_hooks
 from pygents.outcome import StopReason, fail
 from pygents.run import Drain, Run
 from pygents.tool_functions import is_streaming
@@ -129,13 +129,9 @@ class AgentActor(AsyncActor):
         """
         if self.actor_inbox.closed:
             raise self._stopped()
-        token = running.set(frame_for(current_turn(), agent))
-        try:
-            await intercept(agent.hooks, AgentHook.BEFORE_PUT, agent, turn)
-            (deliver or self.deliver)(turn)
-            await intercept(agent.hooks, AgentHook.AFTER_PUT, agent, turn)
-        finally:
-            running.reset(token)
+        await run_agent_hooks(agent, current_turn(), AgentHook.BEFORE_PUT, agent, turn)
+        (deliver or self.deliver)(turn)
+        await run_agent_hooks(agent, current_turn(), AgentHook.AFTER_PUT, agent, turn)
 
     def run(self, agent: "Agent") -> Run[Result]:
         """Return the results of draining the mailbox until it is empty.
@@ -182,10 +178,10 @@ class AgentActor(AsyncActor):
             while (envelope := self._next_plain(agent) or await self._next(agent)) is not None:
                 turn = envelope.message
                 frame = (me, turn)
-                token = running.set(frame)
+                token = running.set(frame) if is_streaming(turn.tool) else None
                 inside = True
                 try:
-                    if is_streaming(turn.tool):
+                    if token is not None:
                         async with aclosing(turn.yielding()) as values:
                             step = begin(values)
                             while True:
@@ -202,10 +198,9 @@ class AgentActor(AsyncActor):
                                 inside = True
                                 step = anext(values)
                     else:
-                        value = await turn.returning()
+                        value = await turn.returning_in(frame)
                         if agent.hooks:
                             await show(agent, turn, value, partial(fail, turn))
-                        running.reset(token)
                         inside = False
                         yield turn, value
                 except BaseException as error:
@@ -220,7 +215,7 @@ class AgentActor(AsyncActor):
                     else:
                         self._spend(envelope, None)
                 finally:
-                    if inside:
+                    if inside and token is not None:
                         leave(token)
         finally:
             self._end_drain(drain)
@@ -318,14 +313,12 @@ class AgentActor(AsyncActor):
         self.actor_inbox.put_in_place(Envelope(turn))
 
     async def _fail_late(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
-        token = running.set(frame_for(envelope.message, agent))
+        turn = envelope.message
         try:
-            await fail(envelope.message, error)
+            await within(frame_for(turn, agent), fail(turn, error))
         except BaseException as failure:
             await self._turn_failed(agent, envelope, failure)
             raise
-        finally:
-            leave(token)
 
     async def _left(self, agent: "Agent", envelope: Work) -> None:
         """Go on from a consumer that has left at a value."""
@@ -343,9 +336,10 @@ class AgentActor(AsyncActor):
             if not agent.hooks:
                 return
             if turn.stop_reason is StopReason.TIMEOUT:
-                await run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, error, agent, turn)
+                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, error, agent, turn)
             else:
-                await run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, error, agent, turn, error)
+                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, error, agent, turn, error)
+            await within(frame_for(turn, agent), hooks)
         finally:
             self._spend(envelope, error)
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from pygents.context import frame_for, running
+from pygents.context import frame_for, within
 from pygents.hooks import AgentHook
 from pygents.intercept import intercept
 from pygents.turn import Turn
@@ -16,11 +16,7 @@ __all__ = ["run_agent_hooks", "show"]
 
 async def run_agent_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
     """Run the hooks for an event, with the agent and the turn as what is running."""
-    token = running.set(frame_for(turn, agent))
-    try:
-        await intercept(agent.hooks, hook_type, *args)
-    finally:
-        running.reset(token)
+    await within(frame_for(turn, agent), intercept(agent.hooks, hook_type, *args))
 
 
 async def show(
@@ -28,6 +24,6 @@ async def show(
 ) -> None:
     """Run the hooks for a value before the consumer gets it; what they raise is the turn's failure."""
     try:
-        await intercept(agent.hooks, AgentHook.ON_TURN_VALUE, agent, turn, value)
+        await run_agent_hooks(agent, turn, AgentHook.ON_TURN_VALUE, agent, turn, value)
     except BaseException as error:  # noqa: BLE001 (raised again by the turn)
-        await fail_turn(error)
+        await within(frame_for(turn, agent), fail_turn(error))

@@ -1,10 +1,12 @@
 """What is running here: the turn and the agent whose tool or hook this code belongs to.
 
-One context variable, shared with the runtime's, which names the running actor in its errors. Whoever sets it resets it
-before control goes back to a consumer, so that nothing leaks out of ``run()`` between two values.
+One context variable, shared with the runtime's, which names the running actor in its errors. It is set where code of
+the user's is run, and nowhere else: in the context of a coroutine tool's own task, around hooks, and around each step
+of a generator tool. So nothing leaks out of ``run()`` between two values.
 """
 
 import weakref
+from collections.abc import Awaitable
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from pygents.agent import Agent
     from pygents.turn import Turn
 
-__all__ = ["Frame", "current_agent", "current_turn", "frame_for", "leave", "running"]
+__all__ = ["Frame", "current_agent", "current_turn", "frame_for", "leave", "running", "within"]
 
 type Frame = tuple["weakref.ref[Agent] | None", "Turn[Any] | None"]
 """What is running: a plain tuple, since one is made for every turn; the runtime sets refs, which are none.
@@ -37,6 +39,15 @@ def current_agent() -> "Agent | None":
 def frame_for(turn: "Turn[Any] | None", agent: "Agent | None" = None) -> Frame:
     """Return a frame for a turn of `agent`, or of the agent that is running."""
     return (_frame()[0] if agent is None else weakref.ref(agent), turn)
+
+
+async def within[T](frame: Frame, work: Awaitable[T]) -> T:
+    """Await `work`, with a frame as what is running."""
+    token = running.set(frame)
+    try:
+        return await work
+    finally:
+        leave(token)
 
 
 def leave(token: Token[object]) -> None:

@@ -12,7 +12,7 @@ from pygents.invocation import ExpiredError
 if TYPE_CHECKING:
     from pygents.turn import Turn
 
-__all__ = ["StopReason", "fail"]
+__all__ = ["StopReason", "fail", "recorded"]
 
 
 class StopReason(StrEnum):
@@ -37,10 +37,11 @@ async def fail(turn: "Turn[Any]", error: BaseException) -> NoReturn:
         BaseException: the error itself, else
 
     """
-    raise await _record(turn, error)
+    raise await recorded(turn, error)
 
 
-async def _record(turn: "Turn[Any]", error: BaseException) -> BaseException:
+async def recorded(turn: "Turn[Any]", error: BaseException) -> BaseException:
+    """Record what the turn raised, run its hooks for that, and return what `fail` raises."""
     if isinstance(error, ExpiredError):
         turn.stop_reason = StopReason.TIMEOUT
         failure: BaseException = TurnTimeoutError(cast("float", turn.timeout))

@@ -9,12 +9,12 @@ Invariant: a turn runs at most once at a time. ``_run`` in its ``__dict__`` mark
 
 from asyncio import CancelledError, Task, get_running_loop
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import Token
+from contextvars import Token, copy_context
 from time import time
 from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
 
 from pygents.arguments import evaluate_all, has_dynamic
-from pygents.context import frame_for, leave, running
+from pygents.context import Frame, frame_for, leave, running, within
 from pygents.errors import SafeExecutionError, WrongRunMethodError
 from pygents.generators import begin
 from pygents.hooks import TurnHook
@@ -29,7 +29,7 @@ from pygents.invocation import (
     wait_in_time,
 )
 from pygents.metadata import Moment
-from pygents.outcome import StopReason, fail
+from pygents.outcome import StopReason, fail, recorded
 from pygents.tool_functions import CoroutineTool, is_streaming
 from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_metadata, checked_timeout, checked_tool
 from pygents.turn_storage import load_turn, store_turn
@@ -190,16 +190,23 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             BaseException: what the tool or a hook raised
 
         """
+        return await self.returning_in(frame_for(self))
+
+    async def returning_in(self, frame: Frame) -> T:
+        """Run the turn as `returning` does, for the agent that a frame names.
+
+        The frame goes into the context of the tool's own task: the consumer's is left alone, which saves a twentieth.
+        """
         state = self.__dict__
         tool = self._begin(state, streams=False)
-        frame = running.get()
-        token = None if type(frame) is tuple and frame[1] is self else self._enter()
         try:
             if self.hooks:
-                await intercept(self.hooks, TurnHook.BEFORE_RUN, self)
+                await within(frame, intercept(self.hooks, TurnHook.BEFORE_RUN, self))
+            context = copy_context()
+            context.run(running.set, frame)
             loop = get_running_loop()
             began = loop.time()
-            task = Task(self._attempt(tool, state), loop=loop, name=CALL_NAME, eager_start=True)
+            task = Task(self._attempt(tool, state), loop=loop, name=CALL_NAME, context=context, eager_start=True)
             if not task.done():
                 await wait_in_time(task, began, self.timeout, tool)
             output, failure = task.result() if not task.cancelled() else outcome_of(task)
@@ -208,14 +215,12 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             state["output"] = output
             state["stop_reason"] = _COMPLETED
             if self.hooks:
-                await intercept(self.hooks, TurnHook.AFTER_RUN, self)
+                await within(frame, intercept(self.hooks, TurnHook.AFTER_RUN, self))
         except BaseException as error:  # noqa: BLE001 (raised again)
-            await fail(self, error)
+            raise await within(frame, recorded(self, error))  # noqa: B904 (it is the error, or has its cause)
         else:
             return output  # type: ignore[return-value]  # pyright: ignore[reportReturnType] (a cast is a call)
         finally:
-            if token is not None:
-                leave(token)
             state["end_time"] = time()
             del state["_run"]
 

@@ -269,3 +269,21 @@ async def test_hooks_for_a_turn_that_failed_after_its_value_know_their_turn_and_
             pass
     assert known == [(turn, agent), (turn, agent)]
     assert (current_turn(), current_agent()) == (None, None)
+
+
+async def test_a_hook_that_the_tool_itself_has_added_knows_its_turn_and_agent():
+    @tool()
+    async def work():
+        agent.hooks.append(note)
+
+    @hook(AgentHook.ON_TURN_VALUE)
+    async def note(*args):
+        known.append((current_turn(), current_agent()))
+
+    known = []
+    agent = Agent("a", "d", [work])
+    turn = Turn(work)
+    await agent.put(turn)
+    async for _ in agent.run():
+        assert current_turn() is None
+    assert known == [(turn, agent)]

@@ -882,3 +882,16 @@ def test_a_method_can_be_a_tool_and_is_known_by_the_object_it_is_bound_to():
     assert Turn(greeter.greet).tool is made
     with pytest.raises(UnregisteredToolError):
         Turn(Greeter().greet)
+
+
+async def test_what_a_tool_was_handling_when_it_raised_stays_to_be_seen(kind):
+    async def body():
+        try:
+            raise LookupError("first")
+        except LookupError:
+            raise ValueError("second")  # noqa: B904 (it is the point)
+
+    with pytest.raises(ValueError, match="second") as caught:
+        await run(Turn(make(kind, body)))
+    assert isinstance(caught.value.__context__, LookupError)
+    assert not caught.value.__suppress_context__
