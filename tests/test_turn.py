@@ -887,7 +887,7 @@ def test_a_method_can_be_a_tool_and_is_known_by_the_object_it_is_bound_to():
 async def test_what_a_tool_was_handling_when_it_raised_stays_to_be_seen(kind):
     async def body():
         try:
-            raise LookupError("first")
+            {}["first"]
         except LookupError:
             raise ValueError("second")  # noqa: B904 (it is the point)
 

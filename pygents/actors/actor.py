@@ -27,6 +27,7 @@ Invariants:
 import _thread
 import asyncio
 import logging
+import threading
 import weakref
 from asyncio import CancelledError, Task
 from collections.abc import Callable, Sequence
@@ -42,15 +43,22 @@ from pykka.messages import _ActorStop
 from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, LoopEndedError
 from pygents.actors.flag import Flag
 from pygents.actors.mailbox import Mailbox
-from pygents.actors.ref import ActorRef, answer, answer_dead, fail_reply
+from pygents.actors.ref import ActorRef, answer, answer_dead, fail_reply, log, show
 from pygents.actors.registry import adapt_registry
 from pygents.actors.reply import Reply, running
 
 __all__ = ["AsyncActor", "Cell"]
 
-logger = logging.getLogger("pygents.actors")
-
 adapt_registry()
+
+
+class _Starting(threading.local):
+    """The actors whose constructors have run in the innermost ``start()`` of this thread."""
+
+    made: "list[AsyncActor] | None" = None
+
+
+_starting = _Starting()
 
 
 class AsyncActor(Actor):
@@ -70,6 +78,8 @@ class AsyncActor(Actor):
         super().__init__(*args, **kwargs)
         self.actor_stopped = Flag()
         self._actor_ref: ActorRef[Any] = ActorRef(self)  # pyright: ignore[reportIncompatibleVariableOverride]
+        if _starting.made is not None:
+            _starting.made.append(self)
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -79,7 +89,16 @@ class AsyncActor(Actor):
             RuntimeError: if the running loop is closing down
 
         """
-        return cast("ActorRef[Self]", super().start(*args, **kwargs))
+        made: list[AsyncActor] = []
+        outer, _starting.made = _starting.made, made
+        try:
+            return cast("ActorRef[Self]", super().start(*args, **kwargs))
+        except BaseException:
+            for actor in made:
+                Cell(actor).abandon()
+            raise
+        finally:
+            _starting.made = outer
 
     @property
     def actor_ref(self) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -105,8 +124,7 @@ class AsyncActor(Actor):
 class Cell[A: AsyncActor]:
     """What runs one actor.
 
-    A layer above may run its actors in a subclass: `note_cancellation`, `message_failed`, `fail`, `leave_pykka`,
-    `let_go` and `lose_loop` are there to be overridden.
+    A layer above may override `note_cancellation`, `message_failed`, `fail`, `leave_pykka`, `let_go` and `lose_loop`.
 
     Args:
         actor: the actor, not started yet
@@ -115,16 +133,8 @@ class Cell[A: AsyncActor]:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_context",
-        "_label",
-        "activation",
-        "actor",
-        "dispatcher",
-        "ending",
-        "inbox",
-        "ref",
-        "started",
+        *("__weakref__", "_context", "_label"),
+        *("activation", "actor", "dispatcher", "ending", "inbox", "ref", "started"),
     )
 
     def __init__(self, actor: A, label: str | None = None) -> None:
@@ -148,17 +158,13 @@ class Cell[A: AsyncActor]:
 
     def start(self) -> None:
         """Begin to handle messages where the actor's class says."""
-        try:
-            self.dispatcher = dispatcher = type(self.actor).dispatcher.open()
-        except BaseException:
-            rest = self.inbox.close()
-            self.leave_pykka()
-            self.answer_unhandled(rest)
-            raise
+        self.dispatcher = dispatcher = type(self.actor).dispatcher.open()
         self.ref._dispatcher, self.ref._cell = dispatcher, weakref.ref(self)
         self._context = copy_context()
         self._context.run(running.set, self.ref)
-        self.started = not dispatcher.wakes_for_messages or _is_pykkas(self.actor.on_start)
+        self.started = (
+            not dispatcher.wakes_for_messages or getattr(self.actor.on_start, "__func__", None) is Actor.on_start
+        )
         dispatcher.add(self.end_with_loop)
         self.inbox.open(self.wake, wake_for_items=dispatcher.wakes_for_messages)
         if not self.started or not self.inbox.release():
@@ -167,6 +173,13 @@ class Cell[A: AsyncActor]:
             except ActorDeadError:
                 self.lose_loop()
                 raise
+
+    def abandon(self) -> None:
+        """Be dead because the start has failed: a constructor may have given its ref away."""
+        rest = self.inbox.close()
+        self.leave_pykka()
+        self.answer_unhandled(rest)
+        self.inbox.forget()
 
     def wake(self) -> None:
         """Have somebody act on the mailbox, whose claim is held; called on any thread."""
@@ -218,8 +231,10 @@ class Cell[A: AsyncActor]:
 
     async def begin(self) -> None:
         """Run ``on_start``."""
-        error = await self.call_hook(self.actor.on_start)
-        if error is not None and not self.ending:
+        error = await self.run_hook(self.actor.on_start)
+        if error is not None and self.ending:
+            log(logging.ERROR, "Exception in on_start of %s:", self.label, error=error)
+        elif error is not None:
             await self.fail(error)
 
     async def handle(self, envelope: Envelope[Any]) -> None:
@@ -233,7 +248,7 @@ class Cell[A: AsyncActor]:
             result = self.actor._handle_receive(message)
             if iscoroutine(result):
                 result = await result
-                self.note_cancellation()
+            self.note_cancellation()
         except BaseException as error:
             if self.is_thrown_away(error):
                 raise
@@ -256,16 +271,16 @@ class Cell[A: AsyncActor]:
         if envelope.reply_to is None:
             await self.fail(error)
             return
-        logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
         fail_reply(envelope.reply_to, error, self.label)
+        log(logging.INFO, "Exception returned from %s to caller:", self.label, error=error)
 
     async def fail(self, error: BaseException) -> None:
         """End the actor because of a failure nobody is told about; ``on_failure`` runs, ``on_stop`` does not."""
         rest = self.inbox.close()
         if (failed := self.inbox.in_hand) is not None:
             self.inbox.done(failed)  # this is its end
-        logger.error("Unhandled exception in %s, which stops:", self.label, exc_info=error)
         self.leave_pykka()
+        log(logging.ERROR, "Unhandled exception in %s, which stops:", self.label, error=error)
         await self.call_hook(self.actor.on_failure, type(error), error, error.__traceback__)
         self.let_go(rest)
 
@@ -276,8 +291,15 @@ class Cell[A: AsyncActor]:
         await self.call_hook(self.actor.on_stop)
         self.let_go(rest)
 
-    async def call_hook(self, hook: Callable[..., object], *args: object) -> BaseException | None:
-        """Run one of the ``on_*`` methods; what it raises is logged and returned."""
+    async def call_hook(self, hook: Callable[..., object], *args: object) -> None:
+        """Run one of the ``on_*`` methods; what it raises is logged."""
+        error = await self.run_hook(hook, *args)
+        if error is not None:
+            name = getattr(hook, "__name__", "a hook")
+            log(logging.ERROR, "Exception in %s of %s:", name, self.label, error=error)
+
+    async def run_hook(self, hook: Callable[..., object], *args: object) -> BaseException | None:
+        """Run one of the ``on_*`` methods; what it raises is returned."""
         try:
             result = hook(*args)
             if iscoroutine(result):
@@ -287,8 +309,6 @@ class Cell[A: AsyncActor]:
             if self.is_thrown_away(error):
                 raise
             self.note_cancellation()
-            name = getattr(hook, "__name__", hook)
-            logger.error("Exception in %s of %s:", name, self.label, exc_info=error)  # noqa: TRY400
             return error
         return None
 
@@ -321,7 +341,8 @@ class Cell[A: AsyncActor]:
         else:
             with suppress(RuntimeError):  # it will not be cut off
                 coroutine.close()
-            logger.error("on_stop of %s was cut off: it must not suspend when nobody drains the actor", self.label)
+            text = "on_stop of %s was cut off: it must not suspend when nobody drains the actor"
+            log(logging.ERROR, text, self.label)
         self.let_go(rest)
 
     def lose_loop(self, refused: Envelope[Any] | None = None) -> None:
@@ -333,16 +354,17 @@ class Cell[A: AsyncActor]:
         """
         was_closed = self.inbox.closed
         self.inbox.close()
-        if not was_closed:
-            logger.warning("%s ends without on_stop: its event loop was closed before it was stopped", self.label)
         self.leave_pykka()
         self.answer_unhandled([left for left in self.inbox.clear() if left is not refused])
         self.dispatcher.discard(self.end_with_loop)
+        if not was_closed:
+            text = "%s ends without on_stop: its event loop was closed before it was stopped"
+            log(logging.WARNING, text, self.label)
 
     def leave_pykka(self) -> None:
         """Be dead to pykka."""
-        ActorRegistry.unregister(self.ref)
         self.ref.actor_stopped.set()
+        ActorRegistry.unregister(self.ref)
 
     def finish(self, rest: Sequence[Envelope[Any]]) -> None:
         """End at once, without any of the actor's own code; the mailbox has been closed."""
@@ -369,14 +391,11 @@ class Cell[A: AsyncActor]:
         """Answer the askers of messages that nobody will handle, and log the others: nothing vanishes."""
         told = [envelope.message for envelope in envelopes if not answer_dead(envelope, self.label)]
         if told:
-            logger.warning("%s ended with %d messages not handled, the oldest: %r", self.label, len(told), told[0])
+            text = "%s ended with %d messages not handled, the oldest: %s"
+            log(logging.WARNING, text, self.label, len(told), show(told[0]))
 
     def break_down(self, error: BaseException) -> None:
         """End because the runtime itself has failed, or was thrown away with its loop."""
-        if not isinstance(error, GeneratorExit):
-            logger.critical("%s ends: its own machinery failed", self.label, exc_info=error)
         self.lose_loop()
-
-
-def _is_pykkas(on_start: Callable[[], object]) -> bool:
-    return getattr(on_start, "__func__", None) is Actor.on_start
+        if not isinstance(error, GeneratorExit):
+            log(logging.CRITICAL, "%s ends: its own machinery failed", self.label, error=error)

@@ -15,6 +15,7 @@ locks are re-entrant: a finalizer may start or end an actor on a thread that is 
 
 import asyncio
 import atexit
+import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -22,6 +23,9 @@ from contextlib import suppress
 from typing import ClassVar, Protocol
 
 __all__ = ["CallerDispatcher", "Dispatcher", "LoopDispatcher", "LoopEndedError", "Member", "ThreadDispatcher"]
+
+
+logger = logging.getLogger("pygents.actors")
 
 
 class LoopEndedError(RuntimeError):
@@ -143,7 +147,7 @@ class LoopDispatcher:
             self._ended = True
             while members := self._youngest_first():
                 for member in members:
-                    await member()
+                    await _end(member)
                     self.discard(member)
 
     def _youngest_first(self) -> list[Member]:
@@ -175,6 +179,15 @@ class LoopDispatcher:
                 loop.call_soon_threadsafe(activate)
         except RuntimeError as error:
             raise LoopEndedError(str(error)) from error
+
+
+async def _end(member: Member) -> None:
+    """End an actor; a fault of the machinery must not keep the older ones from their ``on_stop``."""
+    try:
+        await member()
+    except Exception:
+        with suppress(Exception):
+            logger.critical("an actor could not be ended with its loop:", exc_info=True)
 
 
 class ThreadDispatcher(LoopDispatcher):

@@ -8,6 +8,7 @@ notices. Below the ref stands how those who have asked are answered.
 # pyright: reportPrivateUsage=false
 
 import asyncio
+import logging
 import queue
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from pygents.actors.flag import Flag
     from pygents.actors.mailbox import Mailbox
 
-__all__ = ["ActorRef", "answer", "answer_dead", "fail_reply"]
+__all__ = ["ActorRef", "answer", "answer_dead", "fail_reply", "log", "show"]
+
+logger = logging.getLogger("pygents.actors")
 
 
 class _Cell(Protocol):
@@ -257,8 +260,22 @@ def answer_dead(envelope: Envelope[Any], who: object) -> bool:
 def fail_reply(reply: Future[Any], error: BaseException, who: object) -> None:
     """Give an asker what its message ended in, wrapped if bare it would act on the asker's own loop."""
     if not isinstance(error, Exception):
-        failure = ActorFailedError(str(who), repr(error))
+        failure = ActorFailedError(str(who), show(error))
         failure.__cause__ = error
         error = failure
     with suppress(queue.Full):  # somebody has answered already
         reply.set_exception((type(error), error, error.__traceback__))
+
+
+def log(level: int, text: str, *args: object, error: BaseException | None = None) -> None:
+    """Log, and go on whatever the log's handlers do: a clean-up must not end halfway."""
+    with suppress(Exception):
+        logger.log(level, text, *args, exc_info=error, stacklevel=2)
+
+
+def show(value: object) -> str:
+    """Return the ``repr`` of something of a user's, which may fail."""
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the actor's life goes on)
+        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"

@@ -8,7 +8,7 @@ import pykka
 import pytest
 from pykka import ActorRegistry
 
-from pygents.actors import ActorRef, AsyncActor, LoopDispatcher
+from pygents.actors import ActorDeadError, ActorRef, AsyncActor, LoopDispatcher
 from pygents.actors.reply import running
 from tests.actors.helpers import Echo, Life, cell_of, messages_of, until, until_idle
 
@@ -112,6 +112,25 @@ class TestOnStart:
         ref = Echo.start()
         assert not ref.actor_inbox.claimed
         assert await ref.ask_async(1) == 1
+
+    async def test_of_the_instance_is_run_too(self):
+        class Own(AsyncActor):
+            def __init__(self):
+                super().__init__()
+                self.on_start = lambda: log.append("start")
+
+        log = []
+        await Own.start().ask_async(1)
+        assert log == ["start"]
+
+    async def test_that_fails_is_logged_once(self, caplog):
+        class Fails(AsyncActor):
+            def on_start(self):
+                raise KeyError("gone")
+
+        ref = Fails.start()
+        await until_idle(ref)
+        assert messages_of(caplog, str(ref)) == [f"Unhandled exception in {ref}, which stops:"]
 
 
 class TestHandlers:
@@ -304,6 +323,26 @@ class TestTheClass:
                 self.pair = (name, size)
 
         assert Named.start("a", size=3).proxy().pair.get() == ("a", 3)
+
+    def test_a_ref_that_a_failing_constructor_has_given_away_is_dead(self):
+        class Broken(AsyncActor):
+            def __init__(self):
+                super().__init__()
+                given.append(self.actor_ref)
+                given.append(self.actor_ref.ask(1, block=False))
+                given.append(Echo.start())
+                raise KeyError("broken")
+
+        given = []
+        with pytest.raises(KeyError, match="broken"):
+            Broken.start()
+        ref, reply, child = given
+        with pytest.raises(ActorDeadError):
+            reply.get(timeout=0)
+        with pytest.raises(ActorDeadError):
+            ref.tell("late")
+        assert not ref.is_alive()
+        assert child.ask(1) == 1, "it was started"
 
     def test_a_constructor_that_fails_leaves_nothing_behind(self):
         class Broken(AsyncActor):

@@ -1,12 +1,14 @@
 """The fault grid: raises, is cancelled, hangs; at the start, in a handler, at the stop. Nobody else suffers."""
 
 import asyncio
+import gc
+import logging
 from asyncio import CancelledError
 
 import pytest
 from pykka import ActorRegistry, ThreadingActor
 
-from pygents.actors import ActorDeadError, ActorFailedError, AsyncActor, LoopDispatcher, Mailbox
+from pygents.actors import ActorDeadError, ActorFailedError, AsyncActor, CallerDispatcher, LoopDispatcher, Mailbox
 from tests.actors.helpers import Echo, Life, cell_of, hang, in_thread, messages_of, until, until_idle
 
 FAULTS = [KeyError("gone"), CancelledError("leaked"), SystemExit(3), KeyboardInterrupt(), GeneratorExit()]
@@ -333,6 +335,101 @@ async def test_an_activation_that_comes_once_too_often_does_nothing():
     assert await ref.ask_async("next") == "next"
 
 
+class Raises(logging.Handler):
+    """A handler of a log that is broken."""
+
+    def emit(self, record):
+        raise RuntimeError(record.msg)
+
+
+@pytest.fixture
+def broken_log(monkeypatch):
+    logger = logging.getLogger("pygents.actors")
+    handler = Raises()
+    monkeypatch.setattr(logger, "propagate", False)  # pytest's own handlers are not the ones that are tested
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
+class Nameless(Life):
+    """Has a text that raises from the moment that it runs."""
+
+    def __str__(self):
+        if self._log:
+            raise LookupError("no name")
+        return "starting"
+
+
+class Unspeakable(BaseException):
+    def __repr__(self):
+        raise LookupError("no text")
+
+
+class TestWhenNothingCanBeLogged:
+    @pytest.mark.parametrize("message", [KeyError("gone"), Unspeakable()], ids=["error", "unspeakable"])
+    @pytest.mark.parametrize("verb", ["tell", "ask"])
+    async def test_whoever_waits_for_a_failing_actor_is_answered(self, broken_log, verb, message):
+        log = []
+        ref = Nameless.start(log)
+        first = ref.tell(message) if verb == "tell" else ref.ask(message, block=False)
+        behind, stop = ref.ask("behind", block=False), ref.stop(block=False)
+        if first is not None:
+            with pytest.raises((KeyError, ActorFailedError)):
+                await first.get_async(timeout=5)
+            assert await behind.get_async(timeout=5) == "behind"
+        else:
+            with pytest.raises(ActorDeadError):
+                await behind.get_async(timeout=5)
+        assert await stop.get_async(timeout=5) is True
+        assert ActorRegistry.get_all() == []
+        assert log[-1] == ("stop" if first is not None else ("failure", message))
+
+    async def test_a_fault_of_the_machinery_ends_the_actor_for_everyone(self, broken_log, caplog):
+        class Fragile(Nameless):
+            @staticmethod
+            def _create_actor_inbox():
+                return BrokenMailbox()
+
+        ref = Fragile.start([])
+        replies = [ref.ask(number, block=False) for number in range(2)]
+        assert await replies[0].get_async(timeout=5) == 0
+        with pytest.raises(ActorDeadError):
+            await replies[1].get_async(timeout=5)
+        assert ActorRegistry.get_all() == []
+        await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+        gc.collect()
+        caplog.clear()
+
+    def test_what_was_not_handled_is_let_go(self, broken_log):
+        class Undrained(Nameless):
+            dispatcher = CallerDispatcher
+
+        ref = Undrained.start([])
+        ref.tell(Unspeakable())
+        assert ref.stop() is True
+        assert ref.actor_inbox.contents() == (None, [])
+
+
+def test_a_fault_in_ending_one_actor_does_not_keep_older_ones_from_being_stopped(caplog):
+    async def main():
+        Life.start(log)
+        younger = Echo.start()
+        await younger.ask_async(1)
+        cell_of(younger).dispatcher.add(fails)
+        return younger
+
+    async def fails():
+        raise MemoryError
+
+    log = []
+    ref = asyncio.run(main())
+    assert log == ["start", "stop"]
+    assert not ref.is_alive()
+    assert messages_of(caplog, "could not be ended") == ["an actor could not be ended with its loop:"]
+    caplog.clear()
+
+
 class TestCancelledFromOutside:
     async def test_an_activation_that_is_cancelled_ends_its_actor_and_nobody_else(self):
         log = []
@@ -356,6 +453,20 @@ class TestCancelledFromOutside:
         await until_idle(ref)
         assert not ref.is_alive()
         assert log[-2:] == ["cut", "stop"]
+
+    async def test_a_plain_handler_that_cancels_its_own_task_ends_the_actor_and_not_the_next_message(self):
+        class Cancels(Echo):
+            def on_receive(self, message):
+                if message == "cancel":
+                    asyncio.current_task().cancel()
+                return message
+
+        ref = Cancels.start()
+        replies = [ref.ask(message, block=False) for message in ["cancel", "next"]]
+        assert await replies[0].get_async(timeout=5) == "cancel"
+        with pytest.raises(ActorDeadError, match="stopped before handling"):
+            await replies[1].get_async(timeout=5)
+        assert not ref.is_alive()
 
     async def test_a_tool_task_that_is_cancelled_is_only_the_messages_outcome(self):
         class RunsTools(AsyncActor):
