@@ -72,7 +72,10 @@ class AgentCell(Cell[AsyncActor]):
         cut = [] if in_hand is None or isinstance(in_hand.message, _ActorStop) else [in_hand]
         self.answer_unhandled([*cut, *rest])
 
-    def lose_loop(self, refused: Envelope[Any] | None = None) -> None:
+    def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
         """End because the loop was closed on which somebody drained the agent."""
-        if not self.inbox.closed:
-            self.finish([left for left in self.inbox.close() if left is not refused])
+        if self.inbox.closed:
+            return False
+        left = self.inbox.close()
+        self.finish([envelope for envelope in left if envelope is not refused])
+        return any(envelope is refused for envelope in left)

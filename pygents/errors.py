@@ -101,14 +101,22 @@ class UnregisteredHookError(_UnregisteredError):
 class WouldDeadlockError(RuntimeError):
     """Raised when a blocking wait would stop the very event loop that has to produce what is waited for."""
 
-    def __init__(self, waiting: str, target: str) -> None:
-        super().__init__(waiting, target)
+    def __init__(self, waiting: str, target: str, loop_runs: bool = True) -> None:  # noqa: FBT001, FBT002 (unpickled)
+        super().__init__(waiting, target, loop_runs)
         self.waiting = waiting
         """Who would wait, as text."""
         self.target = target
         """The actor that would have to answer, as text."""
+        self.loop_runs = loop_runs
+        """Whether the actor's event loop is running: on the thread that would wait."""
 
     def __str__(self) -> str:
+        if not self.loop_runs:
+            return (
+                f"{self.waiting} would wait for ever for {self.target}: its event loop is not running, and only this "
+                "thread, or one that has ended, has run it. Run the loop and await the answer there (ask_async(), "
+                "stop_async()), send with block=False, or close the loop to be rid of its actors"
+            )
         return (
             f"{self.waiting} would wait for ever for {self.target}: both run on the event loop of this thread. "
             "Await the answer instead: ask_async(), stop_async(), or block=False and await"

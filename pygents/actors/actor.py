@@ -33,14 +33,14 @@ from asyncio import CancelledError, Task
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
-from inspect import iscoroutine
+from inspect import isasyncgenfunction, iscoroutine
 from typing import Any, ClassVar, Self, cast
 
 from pykka import Actor, ActorDeadError, ActorRegistry, Future
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, LoopEndedError
+from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, LoopEndedError, check_dispatcher
 from pygents.actors.flag import Flag
 from pygents.actors.mailbox import Mailbox
 from pygents.actors.ref import ActorRef, answer, answer_dead, fail_reply, log, show
@@ -52,13 +52,7 @@ __all__ = ["AsyncActor", "Cell"]
 adapt_registry()
 
 
-class _Starting(threading.local):
-    """The actors whose constructors have run in the innermost ``start()`` of this thread."""
-
-    made: "list[AsyncActor] | None" = None
-
-
-_starting = _Starting()
+_starting = threading.local()  # in `made`: the actors whose constructors have run in this thread's innermost start()
 
 
 class AsyncActor(Actor):
@@ -78,8 +72,8 @@ class AsyncActor(Actor):
         super().__init__(*args, **kwargs)
         self.actor_stopped = Flag()
         self._actor_ref: ActorRef[Any] = ActorRef(self)  # pyright: ignore[reportIncompatibleVariableOverride]
-        if _starting.made is not None:
-            _starting.made.append(self)
+        if (made := getattr(_starting, "made", None)) is not None:
+            made.append(self)
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -87,10 +81,15 @@ class AsyncActor(Actor):
 
         Raises:
             RuntimeError: if the running loop is closing down
+            TypeError: if the class cannot be run as it is
 
         """
+        check_dispatcher(cls.__name__, cls.dispatcher)
+        if isasyncgenfunction(cls.on_receive):
+            msg = f"{cls.__name__}.on_receive is an async generator function: an answer is returned, not yielded"
+            raise TypeError(msg)
         made: list[AsyncActor] = []
-        outer, _starting.made = _starting.made, made
+        outer, _starting.made = getattr(_starting, "made", None), made
         try:
             return cast("ActorRef[Self]", super().start(*args, **kwargs))
         except BaseException:
@@ -103,7 +102,11 @@ class AsyncActor(Actor):
     @property
     def actor_ref(self) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The actor's ref."""
-        return self._actor_ref
+        try:
+            return self._actor_ref
+        except AttributeError:
+            msg = f"{type(self).__name__}.__init__() must call super().__init__() first"
+            raise RuntimeError(msg) from None
 
     def stop(self) -> None:
         """Stop when what is queued has been handled; ``ref.stop(block=False)``."""
@@ -125,11 +128,7 @@ class Cell[A: AsyncActor]:
     """What runs one actor.
 
     A layer above may override `note_cancellation`, `message_failed`, `fail`, `leave_pykka`, `let_go` and `lose_loop`.
-
-    Args:
-        actor: the actor, not started yet
-        label: what names it in errors and logs, if not its ref's text
-
+    The label names the actor in errors and logs, if not its ref's text.
     """
 
     __slots__ = (
@@ -158,21 +157,22 @@ class Cell[A: AsyncActor]:
 
     def start(self) -> None:
         """Begin to handle messages where the actor's class says."""
-        self.dispatcher = dispatcher = type(self.actor).dispatcher.open()
+        self.dispatcher = dispatcher = type(self.actor).dispatcher.open(type(self.actor).__name__)
         self.ref._dispatcher, self.ref._cell = dispatcher, weakref.ref(self)
         self._context = copy_context()
         self._context.run(running.set, self.ref)
         self.started = (
             not dispatcher.wakes_for_messages or getattr(self.actor.on_start, "__func__", None) is Actor.on_start
         )
-        dispatcher.add(self.end_with_loop)
+        dispatcher.add(self.end_with_loop, self.lose_loop)
         self.inbox.open(self.wake, wake_for_items=dispatcher.wakes_for_messages)
         if not self.started or not self.inbox.release():
             try:
                 self.wake()
-            except ActorDeadError:
+            except LoopEndedError:
                 self.lose_loop()
-                raise
+                msg = f"{self.label} not found: its event loop is closed"
+                raise ActorDeadError(msg) from None
 
     def abandon(self) -> None:
         """Be dead because the start has failed: a constructor may have given its ref away."""
@@ -182,12 +182,8 @@ class Cell[A: AsyncActor]:
         self.inbox.forget()
 
     def wake(self) -> None:
-        """Have somebody act on the mailbox, whose claim is held; called on any thread."""
-        try:
-            self.dispatcher.schedule(self.activate if self.dispatcher.wakes_for_messages else self.end_undrained)
-        except LoopEndedError:
-            msg = f"{self.label} not found: its event loop is closed"
-            raise ActorDeadError(msg) from None
+        """Have somebody act on the mailbox, whose claim is held; called on any thread. The loop may have ended."""
+        self.dispatcher.schedule(self.activate if self.dispatcher.wakes_for_messages else self.end_undrained)
 
     def activate(self) -> None:
         """Begin an activation, unless one is on already; called on the loop."""
@@ -345,21 +341,21 @@ class Cell[A: AsyncActor]:
             log(logging.ERROR, text, self.label)
         self.let_go(rest)
 
-    def lose_loop(self, refused: Envelope[Any] | None = None) -> None:
+    def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
         """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread, maybe by several.
 
-        Args:
-            refused: an envelope whose sender is told that it is not accepted
-
+        Returns whether `refused` was left in the mailbox; its sender answers for it then.
         """
         was_closed = self.inbox.closed
         self.inbox.close()
         self.leave_pykka()
-        self.answer_unhandled([left for left in self.inbox.clear() if left is not refused])
+        left = self.inbox.clear()
+        self.answer_unhandled([envelope for envelope in left if envelope is not refused])
         self.dispatcher.discard(self.end_with_loop)
         if not was_closed:
             text = "%s ends without on_stop: its event loop was closed before it was stopped"
             log(logging.WARNING, text, self.label)
+        return any(envelope is refused for envelope in left)
 
     def leave_pykka(self) -> None:
         """Be dead to pykka."""

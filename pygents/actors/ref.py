@@ -18,6 +18,7 @@ from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
+from pygents.actors.dispatcher import LoopEndedError
 from pygents.actors.reply import Reply, check_timeout, running
 from pygents.errors import ActorFailedError, WouldDeadlockError
 
@@ -34,7 +35,7 @@ logger = logging.getLogger("pygents.actors")
 
 
 class _Cell(Protocol):
-    def lose_loop(self, refused: "Envelope[Any] | None" = None) -> None: ...
+    def lose_loop(self, refused: "Envelope[Any] | None" = None) -> bool: ...
 
 
 class ActorRef[A: Actor](PykkaRef[A]):
@@ -52,6 +53,11 @@ class ActorRef[A: Actor](PykkaRef[A]):
         """The event loop that handles the actor's messages; None if nobody drains it, or it is not started."""
         return self._dispatcher.loop if self._dispatcher is not None else None
 
+    def is_alive(self) -> bool:
+        """Return whether the actor has not stopped; one whose event loop is closed has."""
+        self._notice_a_closed_loop()
+        return super().is_alive()
+
     def tell(self, message: object) -> None:
         """Send a message without waiting for an answer; never blocks.
 
@@ -63,10 +69,15 @@ class ActorRef[A: Actor](PykkaRef[A]):
         try:
             self.actor_inbox.put(envelope)
         except ActorDeadError:
-            raise self._dead(envelope) from None
-        dispatcher = self._dispatcher
-        if dispatcher is not None and dispatcher.ended and not self.actor_inbox.closed:
-            raise self._dead(envelope)  # if it is closed, whoever closed it has answered
+            self._notice_a_closed_loop()
+            raise self._dead() from None
+        except LoopEndedError:
+            lost = True
+        else:
+            dispatcher = self._dispatcher
+            lost = dispatcher is not None and dispatcher.ended and not self.actor_inbox.closed
+        if lost and self._lose_loop(envelope):  # if it is not there any more, it was handled or answered for
+            raise self._dead()
 
     @overload
     def ask(self, message: object, *, block: Literal[False], timeout: float | None = None) -> Reply[Any]: ...
@@ -101,10 +112,15 @@ class ActorRef[A: Actor](PykkaRef[A]):
         envelope = Envelope(message, reply_to=reply)
         try:
             self.actor_inbox.put(envelope)
-            self._check_loop()
         except ActorDeadError:
-            with suppress(queue.Full):
-                reply.fail(self._dead(envelope))
+            self._notice_a_closed_loop()
+            reply.fail(self._dead())
+        except LoopEndedError:
+            self._refuse(envelope, reply)
+        else:
+            dispatcher = self._dispatcher
+            if dispatcher is not None and dispatcher.ended and not self.actor_inbox.closed:
+                self._refuse(envelope, reply)
         return reply.get(timeout=timeout) if block else reply
 
     @overload
@@ -189,6 +205,8 @@ class ActorRef[A: Actor](PykkaRef[A]):
         loop = self.serving_loop
         if loop is not None and loop is asyncio._get_running_loop():
             raise WouldDeadlockError(str(running.get()), str(self))
+        if self._dispatcher is not None and self._dispatcher.stranded:
+            raise WouldDeadlockError(str(running.get()), str(self), loop_runs=False)
 
     def _leave_behind(self) -> None:
         """Be dead in a forked child: the loop and thread that would handle the messages are its parent's alone.
@@ -214,28 +232,29 @@ class ActorRef[A: Actor](PykkaRef[A]):
             if loop is not None and loop.is_closed():
                 self._lose_loop()
         except ActorDeadError:
-            self._dead(envelope)
-            with suppress(queue.Full):
+            self._notice_a_closed_loop()
+            reply.set(False)
+        except LoopEndedError:
+            if self._lose_loop(envelope):
                 reply.set(False)
         return reply
 
-    def _check_loop(self) -> None:
-        """Notice that the loop is closed that should handle the messages, also if it is the loop of who drains them."""
-        dispatcher = self._dispatcher
-        if dispatcher is not None and dispatcher.ended and not self.actor_inbox.closed:
-            raise ActorDeadError
+    def _refuse(self, envelope: "Envelope[Any]", reply: Reply[Any]) -> None:
+        """Fail an ask on whose behalf nothing will run; if somebody has taken the message, they answer."""
+        if self._lose_loop(envelope):
+            reply.fail(self._dead())
 
-    def _dead(self, refused: "Envelope[Any]") -> ActorDeadError:
-        """Return the error for a message that is refused; if its loop has gone, the actor ends now."""
-        loop = self.serving_loop
-        if loop is not None and loop.is_closed():
-            self._lose_loop(refused)
+    def _dead(self) -> ActorDeadError:
         return ActorDeadError(f"{self} not found: it has stopped and takes no more messages")
 
-    def _lose_loop(self, refused: "Envelope[Any] | None" = None) -> None:
+    def _notice_a_closed_loop(self) -> None:
+        """End the actor, and so answer whoever has asked it, if its loop is closed."""
+        if self._dispatcher is not None and self._dispatcher.ended:
+            self._lose_loop()
+
+    def _lose_loop(self, refused: "Envelope[Any] | None" = None) -> bool:
         cell = self._cell() if self._cell is not None else None
-        if cell is not None:
-            cell.lose_loop(refused)
+        return cell is not None and cell.lose_loop(refused)
 
 
 def answer(reply: Future[Any] | None, value: object) -> None:

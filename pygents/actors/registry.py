@@ -1,4 +1,4 @@
-"""What pygents changes in pykka's process-wide ``ActorRegistry``: two things, for the actors of every kind.
+"""What pygents changes in pykka's process-wide ``ActorRegistry``: three things, for the actors of every kind.
 
 pykka keeps the refs in a list, so that stopping n actors takes n * n steps. ``RefSet`` takes the list's place: it keeps
 the order of registration and answers the same calls, and removing costs the same wherever the ref stands.
@@ -6,23 +6,25 @@ the order of registration and answers the same calls, and removing costs the sam
 A blocking ``stop_all()`` on the thread of an event loop would wait for actors that only this thread can stop, after it
 has stopped some of the others. It is refused before it stops anything.
 
+An actor whose event loop was closed by hand is dead, but nobody may have noticed: pykka's ``broadcast`` would raise
+there, halfway. Whoever looks into the registry notices first.
+
 Everything here is pinned by a contract test against the supported versions of pykka. ``RefSet`` is used under pykka's
 own lock; reading takes a copy first, so that a ref that goes while somebody looks (a collected agent) disturbs nobody.
 """
 
 # pyright: reportPrivateUsage=false
 
-import asyncio
+import functools
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, SupportsIndex, overload
 
 from pykka import ActorRef, ActorRegistry, Future
 
+from pygents.actors.dispatcher import end_closed_loops
 from pygents.actors.ref import ActorRef as OurRef
-from pygents.actors.reply import running
-from pygents.errors import WouldDeadlockError
 
 __all__ = ["RefSet", "adapt_registry"]
 
@@ -84,25 +86,31 @@ def _stop_all(*, block: bool = True, timeout: float | None = None) -> list[bool]
             then
 
     """
-    loop = asyncio._get_running_loop()
-    if block and loop is not None:
-        for ref in ActorRegistry.get_all():
-            if _serving_loop(ref) is loop:
-                raise WouldDeadlockError(str(running.get()), str(ref))
+    for ref in ActorRegistry.get_all() if block else ():
+        if isinstance(ref, OurRef):
+            ref._refuse_to_block()
     return _pykka_stop_all(block=block, timeout=timeout)
 
 
-def _serving_loop(ref: AnyRef) -> asyncio.AbstractEventLoop | None:
-    loop: asyncio.AbstractEventLoop | None = getattr(ref, "serving_loop", None)
-    return loop
+def _after_a_look_at_loops[**P, R](look: Callable[P, R]) -> Callable[P, R]:
+    """Return a method of the registry's that first ends the actors whose loops were closed by hand."""
+
+    @functools.wraps(look)
+    def method(*args: P.args, **kwargs: P.kwargs) -> R:
+        end_closed_loops()
+        return look(*args, **kwargs)
+
+    return method
 
 
 def adapt_registry() -> None:
-    """Put the two changes in place; doing it again changes nothing."""
+    """Put the changes in place; doing it again changes nothing."""
     with ActorRegistry._actor_refs_lock:
         if type(ActorRegistry._actor_refs) is list:
             setattr(ActorRegistry, "_actor_refs", RefSet(ActorRegistry._actor_refs))  # noqa: B010
             setattr(ActorRegistry, "stop_all", staticmethod(_stop_all))  # noqa: B010 (not assignable to type checkers)
+            for name in ["broadcast", "get_all", "get_by_class", "get_by_class_name", "get_by_urn"]:
+                setattr(ActorRegistry, name, staticmethod(_after_a_look_at_loops(getattr(ActorRegistry, name))))
 
 
 def _forget_parents_actors() -> None:

@@ -15,6 +15,7 @@ semantics); its function runs once, under ``_once``, and so does a get hook.
 
 import asyncio
 import functools
+import math
 import queue
 import sys
 import threading
@@ -35,12 +36,17 @@ running: ContextVar[object] = ContextVar("pygents.running", default="Code outsid
 
 _POLL = 0.1  # seconds after which a thread that waits for a foreign future looks whether anybody still wants it
 
+_SLICE = 1.0  # seconds after which a thread that waits for an actor looks whether the actor's loop has been closed
+
 
 class Producer(Protocol):
     """What is going to set a reply."""
 
     def _refuse_to_block(self) -> None:
         """Raise `WouldDeadlockError` if the reply could never come while this thread waits."""
+
+    def _notice_a_closed_loop(self) -> None:
+        """Fail the reply if the event loop is closed that was to produce it."""
 
 
 class Reply[T](Future[T]):
@@ -177,7 +183,7 @@ class Reply[T](Future[T]):
 
     def map[M](self, func: Callable[[T], M]) -> "Reply[M]":
         """Return a reply with the result of `func` on this one's value."""
-        _check_callable(func)
+        _check(func, "function", good=callable(func))
         return Reply._derived([self], lambda values: func(values[0]))
 
     def filter[J](self: "Future[Iterable[J]]", func: Callable[[J], bool] | None) -> "Reply[Iterable[J]]":
@@ -185,8 +191,7 @@ class Reply[T](Future[T]):
 
         As with the builtin, None keeps the items that are true themselves.
         """
-        if func is not None:
-            _check_callable(func)
+        _check(func, "function", good=func is None or callable(func))
         return Reply._derived([self], lambda values: list(filter(func, values[0])))
 
     def join(self: "Future[Any]", *futures: Future[Any]) -> "Reply[Iterable[Any]]":
@@ -195,13 +200,13 @@ class Reply[T](Future[T]):
 
     def reduce[R, J](self: "Future[Iterable[J]]", func: Callable[[R, J], R], *args: R) -> "Reply[R]":
         """Return a reply with this one's items folded from the left by `func`, from the optional initial value."""
-        _check_callable(func)
+        _check(func, "function", good=callable(func))
         return Reply._derived([self], lambda values: functools.reduce(func, values[0], *args))
 
     @staticmethod
     def _derived[S](sources: Sequence[Future[Any]], combine: Callable[[list[Any]], S]) -> "Reply[S]":
         for source in sources:
-            _check_future(source)
+            _check(source, "pykka future", good=isinstance(cast("object", source), Future))
         reply: Reply[S] = Reply()
         reply._sources = sources
         reply._combine = combine
@@ -240,12 +245,24 @@ class Reply[T](Future[T]):
                 self._wakeups.remove(wake)
 
     def _block(self, timeout: float | None) -> None:
-        if self._producer is not None and (timeout is None or timeout > 0):  # a look that takes no time is allowed
-            self._producer._refuse_to_block()
+        if self._producer is not None:
+            self._producer._notice_a_closed_loop()
+            if timeout is None or timeout > 0:  # a look that takes no time is allowed
+                self._producer._refuse_to_block()
         ready = threading.Event()
-        if self._add_wakeup(ready.set) and not ready.wait(timeout):
-            self._drop_wakeup(ready.set)
-            raise _timed_out(timeout)
+        if self._add_wakeup(ready.set):
+            try:
+                self._wait_in_slices(ready, timeout)
+            finally:
+                self._drop_wakeup(ready.set)
+
+    def _wait_in_slices(self, ready: threading.Event, timeout: float | None) -> None:
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while not ready.wait(min(_SLICE, deadline - time.monotonic())):
+            if time.monotonic() >= deadline:
+                raise _timed_out(timeout)
+            if self._producer is not None:
+                self._producer._notice_a_closed_loop()
 
     def _get_derived(self, timeout: float | None) -> T:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -272,6 +289,8 @@ class Reply[T](Future[T]):
                 return await _wait_on_thread(self)
             if self._combine is not None:
                 return await self._combine_async([await _wait(source) for source in self._sources])
+            if self._producer is not None:
+                self._producer._notice_a_closed_loop()
             await self._wait_for_outcome()
         return self._outcome()
 
@@ -363,26 +382,15 @@ def _left(deadline: float | None) -> float | None:
 
 
 def check_timeout(timeout: object) -> None:
-    """Refuse what is no number of seconds.
-
-    Raises:
-        TypeError: if it is neither a number nor None
-
-    """
+    """Raise ``TypeError`` for what is neither a number of seconds nor None."""
     if timeout is not None and not isinstance(timeout, int | float):
         msg = f"timeout is a number of seconds or None, not {timeout!r}"
         raise TypeError(msg)
 
 
-def _check_future(source: object) -> None:
-    if not isinstance(source, Future):
-        msg = f"{source!r} is no pykka future"
-        raise TypeError(msg)
-
-
-def _check_callable(func: object) -> None:
-    if not callable(func):
-        msg = f"{func!r} is no function"
+def _check(value: object, kind: str, *, good: bool) -> None:
+    if not good:
+        msg = f"{value!r} is no {kind}"
         raise TypeError(msg)
 
 

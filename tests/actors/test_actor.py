@@ -316,6 +316,22 @@ class TestTheClass:
         assert await ref.ask_async(3, timeout=5) == 6
         assert await ref.stop_async(timeout=5) is True
 
+    def test_whose_constructor_forgets_pykkas_says_so(self):
+        class Forgets(AsyncActor):
+            def __init__(self):
+                self.total = 0
+
+        with pytest.raises(RuntimeError, match=r"Forgets\.__init__\(\) must call super\(\)\.__init__\(\) first"):
+            Forgets.start()
+
+    def test_whose_handler_is_a_generator_is_refused_at_the_start(self):
+        class Yields(AsyncActor):
+            async def on_receive(self, message):
+                yield message
+
+        with pytest.raises(TypeError, match=r"Yields\.on_receive is an async generator function"):
+            Yields.start()
+
     def test_takes_arguments_as_pykkas_does(self):
         class Named(AsyncActor):
             def __init__(self, name, *, size):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from types import SimpleNamespace
 
 import pytest
 from pykka import ActorRegistry
@@ -12,11 +13,10 @@ from pygents.actors import (
     AsyncActor,
     CallerDispatcher,
     LoopDispatcher,
-    Mailbox,
     ThreadDispatcher,
     dispatcher,
 )
-from tests.actors.helpers import PATIENCE, Echo, Life, hang, in_thread, messages_of
+from tests.actors.helpers import PATIENCE, Echo, Life, hang, in_thread, messages_of, until_idle
 
 dies_loudly = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -77,7 +77,48 @@ class TestLoopDispatcher:
 
         for _ in range(5):
             asyncio.run(use())
-        assert len([loop for loop in dispatcher._dispatchers if loop.is_closed()]) <= 1
+        assert len([loop for loop in dispatcher._loops if loop.is_closed()]) <= 1
+
+    async def test_a_subclass_has_its_own_throughput_on_the_same_loop(self):
+        class OneByOne(LoopDispatcher):
+            throughput = 1
+
+        class Notes(AsyncActor):
+            dispatcher = OneByOne
+
+            def on_receive(self, message):
+                turns.append(message)
+
+        turns = []
+        first, second = Notes.start(), Notes.start()
+        for _ in range(3):
+            first.tell("a")
+            second.tell("b")
+        await until_idle(first, second)
+        assert turns == ["a", "b"] * 3
+        assert type(first._dispatcher) is OneByOne
+        assert first._dispatcher is second._dispatcher
+        assert repr(Echo.start()._dispatcher) == "<LoopDispatcher with 3 actors>", (
+            "of the loop, whatever dispatches them"
+        )
+
+    def test_actors_of_several_dispatchers_of_a_loop_end_with_it_youngest_first(self):
+        class Other(LoopDispatcher):
+            pass
+
+        class Elsewhere(Life):
+            dispatcher = Other
+
+            def on_stop(self):
+                self._log.append("youngest")
+
+        async def main():
+            Life.start(log)
+            Elsewhere.start(log)
+
+        log = []
+        asyncio.run(main())
+        assert log == ["start", "start", "youngest", "stop"]
 
     @dies_loudly
     def test_a_background_loop_that_was_killed_is_replaced_at_the_next_start(self):
@@ -100,123 +141,6 @@ class TestLoopDispatcher:
                 thread.join(PATIENCE)
         assert loop.is_closed()
         assert Echo.start().ask(1) == 1
-
-
-class TestThreadDispatcher:
-    def test_gives_each_actor_a_thread_of_its_own(self):
-        (first, loop), (second, other) = OnThread.start().ask("?"), OnThread.start().ask("?")
-        assert first is not second
-        assert loop is not other
-        assert (first.name, first.daemon) == ("pygents-actor", True)
-
-    @pytest.mark.real_time
-    async def test_does_so_inside_a_running_loop_too(self):
-        thread, loop = await OnThread.start().ask_async("?")
-        assert thread is not threading.current_thread()
-        assert loop is not asyncio.get_running_loop()
-
-    @pytest.mark.real_time
-    async def test_a_handler_that_blocks_blocks_nobody_else(self):
-        class Blocks(AsyncActor):
-            dispatcher = ThreadDispatcher
-
-            def on_receive(self, event):
-                return event.wait(PATIENCE)
-
-        event = threading.Event()
-        reply = Blocks.start().ask(event, block=False)
-        assert await Echo.start().ask_async("meanwhile") == "meanwhile"
-        event.set()
-        assert await reply is True
-
-    def test_ends_its_thread_and_closes_its_loop_with_the_actor(self):
-        ref = OnThread.start()
-        thread, loop = ref.ask("?")
-        assert ref.stop() is True
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-        assert loop.is_closed()
-
-    def test_ends_its_thread_when_the_actor_fails(self):
-        class Fails(AsyncActor):
-            dispatcher = ThreadDispatcher
-
-            def on_start(self):
-                threads.append(threading.current_thread())
-                raise KeyError("gone")
-
-        threads = []
-        ref = Fails.start()
-        assert ref.actor_stopped.wait(PATIENCE)
-        threads[0].join(PATIENCE)
-        assert not threads[0].is_alive()
-
-    def test_ends_the_children_on_its_loop_with_it(self):
-        parent = OnThread.start()
-        child = parent.ask(Echo)
-        thread, _ = parent.ask("?")
-        parent.stop()
-        thread.join(PATIENCE)
-        assert not child.is_alive()
-        assert ActorRegistry.get_all() == []
-
-    def test_a_message_that_was_handled_is_not_refused_because_its_actor_ended_at_once(self):
-        """The sender goes on only when the actor has handled the message, stopped and closed its loop."""
-
-        class SlowSender(Mailbox):
-            def put(self, envelope):
-                super().put(envelope)
-                threads[0].join(PATIENCE)
-
-        class OnlyOnce(OnThread):
-            @staticmethod
-            def _create_actor_inbox():
-                return SlowSender()
-
-            def on_start(self):
-                threads.append(threading.current_thread())
-                started.set()
-
-            def on_receive(self, message):
-                self.stop()
-                handled.append(message)
-
-        threads, started, handled = [], threading.Event(), []
-        ref = OnlyOnce.start()
-        assert started.wait(PATIENCE)
-        ref.tell("once")
-        assert handled == ["once"]
-        assert not ref.is_alive()
-
-    @dies_loudly
-    def test_a_dead_thread_is_noticed_by_whoever_sends(self, caplog):
-        class Dies(Life):
-            dispatcher = ThreadDispatcher
-
-            def on_receive(self, message):
-                asyncio.get_running_loop().call_soon(self.die)
-                return threading.current_thread()
-
-            def die(self):
-                raise SystemExit(3)
-
-        ref = Dies.start([])
-        ref.ask("die").join(PATIENCE)
-        with pytest.raises(ActorDeadError):
-            ref.tell("anybody?")
-        assert ref.stop() is False
-        assert ActorRegistry.get_all() == []
-
-    def test_a_thread_that_cannot_be_started_leaves_nothing_behind(self, monkeypatch):
-        class Exhausted(threading.Thread):
-            def start(self):
-                raise RuntimeError("can't start new thread")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(threading, "Thread", Exhausted)
-            with pytest.raises(RuntimeError, match="can't start new thread"):
-                OnThread.start()
-        assert ActorRegistry.get_all() == []
 
 
 class Undrained(Life):
@@ -326,10 +250,53 @@ class TestCallerDispatcher:
         assert CallerDispatcher.open().ended is False
 
 
+@pytest.mark.parametrize("kind", ["thread", None, ThreadDispatcher.open])
+def test_what_is_no_dispatcher_class_is_refused_at_the_start(kind):
+    class Wrong(Echo):
+        dispatcher = kind
+
+    with pytest.raises(TypeError, match=r"Wrong\.dispatcher is .*: it must be a dispatcher class"):
+        Wrong.start()
+
+
+@pytest.mark.parametrize("base", [LoopDispatcher, ThreadDispatcher, CallerDispatcher])
+def test_a_throughput_of_nothing_is_refused_at_the_start(base):
+    class Never(base):
+        throughput = 0
+
+    class Wrong(Echo):
+        dispatcher = Never
+
+    threads = threading.active_count()
+    with pytest.raises(ValueError, match=r"Never\.throughput is 0: it must be at least 1 message"):
+        Wrong.start()
+    assert threading.active_count() == threads
+
+
+def test_the_end_of_the_program_waits_for_all_threads_together(monkeypatch):
+    class NeverEnds:
+        def __init__(self):
+            self.thread = self
+
+        def end(self):
+            pass
+
+        def join(self, timeout):
+            waits.append(timeout)
+            clock.now += timeout
+
+    waits, clock = [], SimpleNamespace(now=0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(dispatcher, "time", clock)
+    monkeypatch.setattr(dispatcher, "_threads", [NeverEnds(), NeverEnds()])
+    monkeypatch.setattr(dispatcher, "_exiting", threading.Event())
+    dispatcher._end_threads()
+    assert waits == [dispatcher._EXIT_PATIENCE, 0]
+
+
 def test_a_dispatcher_that_does_not_open_leaves_no_actor_behind():
     class Closed(CallerDispatcher):
         @classmethod
-        def open(cls):
+        def open(cls, name):
             raise RuntimeError("closed today")
 
     class Homeless(Echo):
@@ -351,7 +318,7 @@ def test_a_dispatcher_that_does_not_open_leaves_no_actor_behind():
 def test_an_actor_that_is_started_on_a_loop_that_has_just_been_closed_is_dead_at_once(caplog):
     class Closing(LoopDispatcher):
         @classmethod
-        def open(cls):
+        def open(cls, name):
             loop = asyncio.new_event_loop()
             loop.close()
             return cls(loop)

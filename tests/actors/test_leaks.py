@@ -37,14 +37,14 @@ def test_a_thousand_actors_that_have_stopped_leave_nothing():
     gc.collect()
     assert [trace for trace in traces if trace() is not None] == []
     assert ActorRegistry.get_all() == []
-    assert len(Echo.start()._dispatcher._members) == 1, "and now it is the only one"
+    assert len(Echo.start()._dispatcher._shared.members) == 1, "and now it is the only one"
 
 
 async def test_a_thousand_actors_on_this_loop_leave_nothing():
     refs = [Echo.start() for _ in range(1000)]
     traces = [weakref.ref(ref._actor_weakref()) for ref in refs]
     assert set(await asyncio.gather(*(ref.stop_async() for ref in refs))) == {True}
-    members = refs[0]._dispatcher._members
+    members = refs[0]._dispatcher._shared.members
     del refs
     gc.collect()
     assert [trace for trace in traces if trace() is not None] == []
@@ -119,7 +119,7 @@ def test_loops_that_have_ended_are_let_go():
     loops = [asyncio.run(use()) for _ in range(5)]
     gc.collect()
     assert [loop for loop in loops[:-1] if loop() is not None] == []
-    assert loops[-1]() in {None, *dispatcher._dispatchers}, "the last one goes with the next"
+    assert loops[-1]() in {None, *dispatcher._loops}, "the last one goes with the next"
 
 
 @pytest.mark.real_time

@@ -7,9 +7,9 @@ import threading
 import weakref
 
 import pytest
-from pykka import ActorRegistry
+from pykka import ActorRegistry, Timeout
 
-from pygents.actors import ActorDeadError, LoopDispatcher
+from pygents.actors import ActorDeadError, LoopDispatcher, Mailbox, WouldDeadlockError
 from pygents.actors.dispatcher import LoopEndedError
 from tests.actors.helpers import (
     PATIENCE,
@@ -48,6 +48,10 @@ class ClosedByHand:
         self.close()
 
 
+async def use_another_loop():
+    assert await Echo.start().ask_async(1) == 1
+
+
 @pytest.fixture
 def by_hand():
     loop = ClosedByHand()
@@ -59,7 +63,6 @@ class TestClosedByHand:
     def test_an_idle_actor_is_dead_for_the_one_who_tells_it(self, by_hand, caplog):
         ref = by_hand.run(Echo.start)
         by_hand.close()
-        assert ref.is_alive(), "nobody has noticed yet"
         with pytest.raises(ActorDeadError):
             ref.tell("late")
         assert_dead_to_everyone(ref)
@@ -79,9 +82,74 @@ class TestClosedByHand:
         first, second = by_hand.run(Echo.start), by_hand.run(Echo.start)
         by_hand.close()
         assert first.stop() in {True, False}
-        assert len(ActorRegistry.stop_all()) == 1
+        assert ActorRegistry.stop_all() == [], "they are dead, and not stopped now"
         for ref in [first, second]:
             assert_dead_to_everyone(ref)
+
+    def test_whoever_looks_notices(self, by_hand, caplog):
+        ref = by_hand.run(Echo.start)
+        assert ref.is_alive()
+        by_hand.close()
+        assert not ref.is_alive()
+        assert len(messages_of(caplog, "closed before")) == 1
+        assert_dead_to_everyone(ref)
+
+    @pytest.mark.parametrize("wait", ["block", "await"])
+    def test_whoever_waits_for_an_answer_only_now_is_told(self, by_hand, wait):
+        ref = by_hand.run(Echo.start)
+        asked, stopped = ref.ask("asked", block=False), ref.stop(block=False)
+        by_hand.close()
+        with pytest.raises(ActorDeadError, match="stopped before handling"):
+            in_thread(asked.get if wait == "block" else lambda: asyncio.run(asked.get_async()))()
+        assert (stopped.get() if wait == "block" else asyncio.run(stopped.get_async())) is True
+
+    def test_a_thread_that_waits_while_it_is_closed_is_told_soon(self, by_hand, monkeypatch):
+        monkeypatch.setattr("pygents.actors.reply._SLICE", 0.001)
+        log = []
+        ref = by_hand.run(lambda: Life.start(log))
+        waiting = in_thread(lambda: ref.ask(hang))
+        by_hand.run_until(lambda: hang in log)
+        by_hand.close_under(ref)
+        with pytest.raises(ActorDeadError, match="stopped before handling"):
+            waiting()
+
+    def test_a_message_that_was_handled_is_not_refused(self, by_hand, monkeypatch):
+        """Between the put and the sender's look at the loop the message is handled and the loop closed."""
+
+        class SlowSender(Mailbox):
+            def put(self, envelope):
+                super().put(envelope)
+                by_hand.run_until(lambda: "told" in log)
+                by_hand.close()
+
+        class Slow(Life):
+            @staticmethod
+            def _create_actor_inbox():
+                return SlowSender()
+
+        log = []
+        ref = by_hand.run(lambda: Slow.start(log))
+        ref.tell("told")
+        assert log == ["start", "told"]
+        assert_dead_to_everyone(ref)
+
+    def test_a_broadcast_reaches_the_others(self, by_hand):
+        log = []
+        dead, living = by_hand.run(lambda: Life.start([])), Life.start(log)
+        by_hand.close()
+        ActorRegistry.broadcast("hello", target_class=Life)
+        living.ask("next")
+        assert log == ["start", "hello", "next"]
+        assert ActorRegistry.get_by_class(Life) == [living]
+        assert not dead.is_alive()
+
+    def test_its_actors_are_ended_by_the_next_start_on_another_loop(self, by_hand, caplog):
+        ref = by_hand.run(Echo.start)
+        asked = ref.ask("asked", block=False)
+        by_hand.close()
+        asyncio.run(use_another_loop())
+        assert asked.done
+        assert len(messages_of(caplog, "closed before")) == 1
 
     def test_a_message_that_is_refused_is_not_counted_as_accepted_too(self, by_hand, caplog):
         idle, busy = by_hand.run(Echo.start), by_hand.run(Echo.start)
@@ -232,3 +300,48 @@ class TestClosedByHand:
         for each in [reply, *answered]:
             with pytest.raises(ActorDeadError):
                 each.get(timeout=0)
+
+
+class TestNotRunning:
+    """A loop that is not closed and not running: whether anybody can run it depends on who waits."""
+
+    @pytest.mark.parametrize("verb", ["ask", "stop", "get", "stop_all"])
+    def test_a_wait_on_the_thread_that_has_to_run_it_is_refused_and_nothing_is_sent(self, by_hand, verb):
+        refs = by_hand.run(lambda: [Echo.start(), Echo.start()])
+        by_hand.run_until(lambda: True)
+        reply = refs[0].ask("asked", block=False) if verb == "get" else None
+        sent = len(refs[0].actor_inbox)
+        verbs = {
+            "ask": lambda: refs[0].ask("message"),
+            "stop": lambda: refs[0].stop(timeout=5),
+            "get": getattr(reply, "get", None),
+            "stop_all": ActorRegistry.stop_all,
+        }
+        with pytest.raises(WouldDeadlockError, match="its event loop is not running, and only this thread"):
+            verbs[verb]()
+        assert all(ref.is_alive() for ref in refs)
+        assert len(refs[0].actor_inbox) == sent
+        assert refs[1].stop(block=False).done is False
+        by_hand.run_until(lambda: not refs[1].is_alive())
+
+    def test_a_wait_for_what_a_dead_thread_would_have_to_run_is_refused(self, by_hand):
+        ref = in_thread(lambda: by_hand.run(Echo.start))()
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and thread is cell_of(ref).dispatcher._shared._thread:
+                thread.join(PATIENCE)
+        with pytest.raises(WouldDeadlockError, match="or one that has ended"):
+            ref.ask("message")
+        assert ref.ask("message", block=False).done is False
+
+    def test_another_thread_may_wait_until_it_is_run_again(self, by_hand):
+        ref = by_hand.run(Echo.start)
+        answers = []
+        asking = in_thread(lambda: answers.append(ref.ask("message")))
+        by_hand.run_until(lambda: answers)
+        asking()
+        assert answers == ["message"]
+
+    def test_a_look_that_takes_no_time_is_allowed(self, by_hand):
+        ref = by_hand.run(Echo.start)
+        with pytest.raises(Timeout):
+            ref.ask("message", timeout=0)

@@ -1,0 +1,174 @@
+"""An actor ends for everyone although the runtime itself fails, or what a user's code does on the way."""
+
+import asyncio
+import gc
+import logging
+
+import pytest
+from pykka import ActorRegistry
+
+from pygents.actors import ActorDeadError, ActorFailedError, CallerDispatcher, Mailbox
+from tests.actors.helpers import Echo, Life, cell_of, messages_of, until, until_idle
+
+
+class BrokenMailbox(Mailbox):
+    """Fails when the second message is taken."""
+
+    __slots__ = ("taken",)
+
+    def take(self):
+        self.taken = getattr(self, "taken", 0) + 1
+        if self.taken == 2:
+            raise MemoryError
+        return super().take()
+
+
+async def test_a_fault_of_the_machinery_itself_ends_the_actor_and_everyone_is_answered(caplog):
+    class Fragile(Life):
+        @staticmethod
+        def _create_actor_inbox():
+            return BrokenMailbox()
+
+    ref, other = Fragile.start([]), Echo.start()
+    replies = [ref.ask(number, block=False) for number in range(3)]
+    assert await replies[0].get_async(timeout=5) == 0
+    for reply in replies[1:]:
+        with pytest.raises(ActorDeadError):
+            await reply.get_async(timeout=5)
+    assert not ref.is_alive()
+    assert await other.ask_async("alive") == "alive"
+    assert messages_of(caplog, "machinery") == [f"{ref} ends: its own machinery failed"]
+    caplog.clear()
+
+
+async def test_an_activation_that_cannot_be_made_ends_the_actor_and_everyone_is_answered(caplog, monkeypatch):
+    def no_memory(*args, **kwargs):
+        raise MemoryError
+
+    log = []
+    ref, other = Life.start(log), Echo.start()
+    await ref.ask_async("before")
+    await until_idle(ref)
+    with monkeypatch.context() as patch:
+        patch.setattr("pygents.actors.actor.Task", no_memory)
+        reply = ref.ask("asked", block=False)
+        ref.tell("told")
+        with pytest.raises(ActorDeadError):
+            await reply.get_async(timeout=5)
+    assert not ref.is_alive()
+    assert ref not in ActorRegistry.get_all()
+    assert log == ["start", "before"]
+    assert await other.ask_async("alive") == "alive"
+    assert messages_of(caplog, "machinery") == [f"{ref} ends: its own machinery failed"]
+    caplog.clear()
+
+
+async def test_an_activation_that_comes_once_too_often_does_nothing():
+    log = []
+    ref = Life.start(log)
+    opened = asyncio.Event()
+    reply = ref.ask(opened.wait, block=False)
+    await until(lambda: opened.wait in log)
+    cell_of(ref).activate()
+    await until(lambda: not asyncio.get_running_loop()._ready)
+    opened.set()
+    assert await reply is True
+    await until_idle(ref)
+    cell_of(ref).activate()
+    assert cell_of(ref).activation is None
+    assert await ref.ask_async("next") == "next"
+
+
+class Raises(logging.Handler):
+    """A handler of a log that is broken."""
+
+    def emit(self, record):
+        raise RuntimeError(record.msg)
+
+
+@pytest.fixture
+def broken_log(monkeypatch):
+    logger = logging.getLogger("pygents.actors")
+    handler = Raises()
+    monkeypatch.setattr(logger, "propagate", False)  # pytest's own handlers are not the ones that are tested
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
+class Nameless(Life):
+    """Has a text that raises from the moment that it runs."""
+
+    def __str__(self):
+        if self._log:
+            raise LookupError("no name")
+        return "starting"
+
+
+class Unspeakable(BaseException):
+    def __repr__(self):
+        raise LookupError("no text")
+
+
+class TestWhenNothingCanBeLogged:
+    @pytest.mark.parametrize("message", [KeyError("gone"), Unspeakable()], ids=["error", "unspeakable"])
+    @pytest.mark.parametrize("verb", ["tell", "ask"])
+    async def test_whoever_waits_for_a_failing_actor_is_answered(self, broken_log, verb, message):
+        log = []
+        ref = Nameless.start(log)
+        first = ref.tell(message) if verb == "tell" else ref.ask(message, block=False)
+        behind, stop = ref.ask("behind", block=False), ref.stop(block=False)
+        if first is not None:
+            with pytest.raises((KeyError, ActorFailedError)):
+                await first.get_async(timeout=5)
+            assert await behind.get_async(timeout=5) == "behind"
+        else:
+            with pytest.raises(ActorDeadError):
+                await behind.get_async(timeout=5)
+        assert await stop.get_async(timeout=5) is True
+        assert ActorRegistry.get_all() == []
+        assert log[-1] == ("stop" if first is not None else ("failure", message))
+
+    async def test_a_fault_of_the_machinery_ends_the_actor_for_everyone(self, broken_log, caplog):
+        class Fragile(Nameless):
+            @staticmethod
+            def _create_actor_inbox():
+                return BrokenMailbox()
+
+        ref = Fragile.start([])
+        replies = [ref.ask(number, block=False) for number in range(2)]
+        assert await replies[0].get_async(timeout=5) == 0
+        with pytest.raises(ActorDeadError):
+            await replies[1].get_async(timeout=5)
+        assert ActorRegistry.get_all() == []
+        await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+        gc.collect()
+        caplog.clear()
+
+    def test_what_was_not_handled_is_let_go(self, broken_log):
+        class Undrained(Nameless):
+            dispatcher = CallerDispatcher
+
+        ref = Undrained.start([])
+        ref.tell(Unspeakable())
+        assert ref.stop() is True
+        assert ref.actor_inbox.contents() == (None, [])
+
+
+def test_a_fault_in_ending_one_actor_does_not_keep_older_ones_from_being_stopped(caplog):
+    async def main():
+        Life.start(log)
+        younger = Echo.start()
+        await younger.ask_async(1)
+        cell_of(younger).dispatcher.add(fails)
+        return younger
+
+    async def fails():
+        raise MemoryError
+
+    log = []
+    ref = asyncio.run(main())
+    assert log == ["start", "stop"]
+    assert not ref.is_alive()
+    assert messages_of(caplog, "could not be ended") == ["an actor could not be ended with its loop:"]
+    caplog.clear()
