@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from collections import deque
 
 import pytest
 from hypothesis import settings
@@ -208,85 +207,6 @@ def test_a_finalizer_never_waits_for_the_lock():
         assert in_thread(mailbox.try_close)() is None, "another thread has it"
         assert not mailbox.closed
     assert mailbox.try_close() == [1]
-
-
-class Interrupted(deque):
-    """Items in whose midst another function runs, as a finalizer or signal handler may after any call."""
-
-    interrupt = None
-
-    def append(self, item):
-        super().append(item)
-        self._be_interrupted()
-
-    def clear(self):
-        super().clear()
-        self._be_interrupted()
-
-    def _be_interrupted(self):
-        interrupt, self.interrupt = self.interrupt, None
-        if interrupt is not None:
-            interrupt()
-
-
-INSIDE = {
-    "put": lambda mailbox: mailbox.put("inner"),
-    "stop": lambda mailbox: mailbox.put_stop(STOP),
-    "close": lambda mailbox: mailbox.close(),
-    "clear": lambda mailbox: mailbox.clear(),
-    "look": lambda mailbox: mailbox.contents(),
-}
-
-
-class TestReentrance:
-    """In each test an interruption comes in the midst of a critical section, on the thread that is inside it."""
-
-    @pytest.mark.parametrize("inside", INSIDE)
-    @pytest.mark.parametrize("outside", ["put", "put_stop", "put_in_place"])
-    def test_putting_wakes_once_and_loses_nothing(self, outside, inside):
-        def interrupt():
-            result = INSIDE[inside](mailbox)
-            if isinstance(result, list):
-                elsewhere.extend(result)
-
-        wakes, elsewhere = [], []
-        mailbox = opened(lambda: wakes.append("wake"))
-        mailbox._items = Interrupted()
-        mailbox._items.interrupt = interrupt
-        in_thread(lambda: getattr(mailbox, outside)("outer"))()
-        left = mailbox.contents()[1]
-        if inside == "close":
-            assert (elsewhere, left, mailbox.closed) == (["outer"], ["outer"], True)
-        else:
-            assert ("outer" in left) + ("outer" in elsewhere) == 1
-            assert wakes == (["wake"] if outside != "put_in_place" or inside in {"put", "stop"} else [])
-
-    def test_what_is_cleared_goes_to_one_caller(self):
-        mailbox = opened(list)
-        for item in ["in hand", "queued"]:
-            mailbox.put(item)
-        mailbox.take()
-        mailbox._items = Interrupted(mailbox._items)
-        inner = []
-        mailbox._items.interrupt = lambda: inner.extend(mailbox.clear())
-        assert in_thread(mailbox.clear)() == ["in hand", "queued"]
-        assert inner == []
-
-    def test_an_item_that_is_dropped_may_tell_another_mailbox_since_the_lock_is_free_by_then(self):
-        class Item:
-            def __del__(self):
-                free.append(in_thread(lambda: mailbox.contents() and other.put("told") is None)())
-
-        free = []
-        mailbox, other = opened(list), opened(list)
-        mailbox.put(Item())
-        mailbox.close()
-        mailbox.forget()
-        assert free == [True]
-        mailbox = opened(list)
-        mailbox.hold(Item())
-        mailbox.put_in_place("next")
-        assert free == [True, True]
 
 
 def test_a_wake_that_fails_reaches_whoever_put():
