@@ -217,7 +217,8 @@ class LoopDispatcher:
         """Call `activate` soon, on the loop; from any thread."""
         loop = self._loop
         try:
-            if asyncio._get_running_loop() is loop:  # noqa: SLF001 (documented; None, not an error)
+            here = asyncio._get_running_loop() is loop  # noqa: SLF001 (documented; None, not an error)
+            if here and asyncio.current_task(loop) is not None:  # a signal handler may run while the loop is asleep
                 loop.call_soon(activate)
             else:
                 loop.call_soon_threadsafe(activate)

@@ -16,7 +16,7 @@ from pygents.actors import (
     ThreadDispatcher,
     dispatcher,
 )
-from tests.actors.helpers import PATIENCE, Echo, Life, hang, in_thread, messages_of, until_idle
+from tests.actors.helpers import PATIENCE, Echo, Life, hang, in_thread, messages_of, until, until_idle
 
 dies_loudly = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -57,6 +57,24 @@ class TestLoopDispatcher:
 
     async def test_serves_all_actors_of_a_loop_as_one(self):
         assert Echo.start()._dispatcher is Echo.start()._dispatcher
+
+    async def test_is_woken_by_a_tell_that_comes_outside_any_task(self, monkeypatch):
+        """As from a signal handler, which may run on the loop's own thread while the loop is asleep."""
+
+        def wake(*args):
+            woken.append(args)
+            return call_soon_threadsafe(*args)
+
+        loop, woken = asyncio.get_running_loop(), []
+        ref, call_soon_threadsafe = Echo.start(), loop.call_soon_threadsafe
+        monkeypatch.setattr(loop, "call_soon_threadsafe", wake)
+        ref.tell("in a task")
+        await until_idle(ref)
+        assert woken == []
+        loop.call_soon(ref.tell, "outside")
+        await until(lambda: woken)
+        await until_idle(ref)
+        assert len(woken) == 1
 
     async def test_says_how_many_it_serves(self):
         ref = Echo.start()
