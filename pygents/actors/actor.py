@@ -3,8 +3,7 @@
 It knows nothing of tools, turns or agents. It uses pykka's three extension points and replaces pykka's thread loop.
 
 Two objects, so that no name in a user's class is in the way of the runtime: the *actor* is the user's, with nothing of
-ours but what pykka's actors have; its *cell* is the runtime's, and runs it. The mailbox keeps the cell, and the cell
-keeps the actor, until the actor has ended.
+ours but what pykka's actors have; its *cell* is the runtime's, and runs it. The mailbox keeps the cell, which keeps it.
 
 How it runs: an idle actor is memory only. A message that arrives at an idle mailbox claims it and schedules an
 *activation* on the actor's loop; the activation is one task that handles messages one at a time, up to the dispatcher's
@@ -33,7 +32,7 @@ from asyncio import CancelledError, Task
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
-from inspect import isasyncgenfunction, iscoroutine
+from inspect import CO_ASYNC_GENERATOR, iscoroutine
 from typing import Any, ClassVar, Self, cast
 
 from pykka import Actor, ActorDeadError, ActorRegistry, Future
@@ -85,7 +84,8 @@ class AsyncActor(Actor):
 
         """
         check_dispatcher(cls.__name__, cls.dispatcher)
-        if isasyncgenfunction(cls.on_receive):
+        code = getattr(cls.on_receive, "__code__", None)  # inspect's own function takes ten times as long
+        if code is not None and code.co_flags & CO_ASYNC_GENERATOR:
             msg = f"{cls.__name__}.on_receive is an async generator function: an answer is returned, not yielded"
             raise TypeError(msg)
         made: list[AsyncActor] = []
