@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import pickle
 import threading
 import weakref
 
@@ -329,8 +330,9 @@ class TestNotRunning:
         for thread in threading.enumerate():
             if thread is not threading.current_thread() and thread is cell_of(ref).dispatcher._shared._thread:
                 thread.join(PATIENCE)
-        with pytest.raises(WouldDeadlockError, match="or one that has ended"):
+        with pytest.raises(WouldDeadlockError, match="or one that has ended") as caught:
             ref.ask("message")
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
         assert ref.ask("message", block=False).done is False
 
     def test_another_thread_may_wait_until_it_is_run_again(self, by_hand):
