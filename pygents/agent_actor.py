@@ -28,8 +28,8 @@ from pykka._envelope import Envelope
 
 from pygents.acceptance import check_turn, has_failed, is_turn, is_work, work_in
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import answer, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
-from pygents.actors.ref import answer, fail_reply
 from pygents.agent_cell import AgentCell
 from pygents.agent_hooks import run_agent_hooks, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running, within

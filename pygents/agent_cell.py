@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.actors.actor import AsyncActor, Cell
+from pygents.actors.actor import AsyncActor
+from pygents.actors.cell import Cell
 from pygents.intercept import cancel_requests
 from pygents.registry import AgentRegistry
 

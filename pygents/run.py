@@ -14,7 +14,8 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, Self, cast
 
-from pygents.actors.dispatcher import LoopDispatcher, LoopEndedError
+from pygents.actors.dispatcher import LoopDispatcher
+from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
 from pygents.generators import begin
 

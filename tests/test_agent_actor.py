@@ -240,7 +240,7 @@ async def test_stopping_an_agent_that_nobody_runs_is_done_at_once(agent, caplog)
         with pytest.raises(ActorDeadError, match="Agent 'a' stopped before"):
             await answer
     assert [turn["args"][0] for turn in agent.to_dict()["queue"]] == ["asked", "told", "put"]
-    assert "2 messages not handled" in caplog.text
+    assert "without handling 2 of its messages" in caplog.text
     with pytest.raises(UnregisteredAgentError):
         AgentRegistry.get("a")
     Agent("a", "d", [])

@@ -2,25 +2,22 @@
 
 A ref may be used from any thread. It keeps no state of its own beyond what the actor's start writes once; the mailbox
 does the locking. An actor that is told, asked or stopped after its loop was closed is declared dead here, by whoever
-notices. Below the ref stands how those who have asked are answered.
+notices.
 """
 
 # pyright: reportPrivateUsage=false
 
 import asyncio
-import logging
-import queue
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
-from pykka import Actor, ActorDeadError, Future
+from pykka import Actor, ActorDeadError
 from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.actors.dispatcher import LoopEndedError
+from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply, check_timeout, running
-from pygents.errors import ActorFailedError, WouldDeadlockError
+from pygents.errors import WouldDeadlockError
 
 if TYPE_CHECKING:
     import weakref
@@ -29,9 +26,7 @@ if TYPE_CHECKING:
     from pygents.actors.flag import Flag
     from pygents.actors.mailbox import Mailbox
 
-__all__ = ["ActorRef", "answer", "answer_dead", "fail_reply", "log", "show"]
-
-logger = logging.getLogger("pygents.actors")
+__all__ = ["ActorRef"]
 
 
 class _Cell(Protocol):
@@ -255,46 +250,3 @@ class ActorRef[A: Actor](PykkaRef[A]):
     def _lose_loop(self, refused: "Envelope[Any] | None" = None) -> bool:
         cell = self._cell() if self._cell is not None else None
         return cell is not None and cell.lose_loop(refused)
-
-
-def answer(reply: Future[Any] | None, value: object) -> None:
-    """Give an asker its answer, if somebody asked."""
-    if reply is not None:
-        with suppress(queue.Full):  # the asker has settled it already
-            reply.set(value)
-
-
-def answer_dead(envelope: Envelope[Any], who: object) -> bool:
-    """Answer whoever asked an actor that has ended, and return whether anybody did."""
-    reply = envelope.reply_to
-    if isinstance(envelope.message, _ActorStop):
-        answer(reply, True)  # noqa: FBT003
-        return True
-    if reply is None:
-        return False
-    fail_reply(reply, ActorDeadError(f"{who} stopped before handling the message"), who)
-    return True
-
-
-def fail_reply(reply: Future[Any], error: BaseException, who: object) -> None:
-    """Give an asker what its message ended in, wrapped if bare it would act on the asker's own loop."""
-    if not isinstance(error, Exception):
-        failure = ActorFailedError(str(who), show(error))
-        failure.__cause__ = error
-        error = failure
-    with suppress(queue.Full):  # somebody has answered already
-        reply.set_exception((type(error), error, error.__traceback__))
-
-
-def log(level: int, text: str, *args: object, error: BaseException | None = None) -> None:
-    """Log, and go on whatever the log's handlers do: a clean-up must not end halfway."""
-    with suppress(Exception):
-        logger.log(level, text, *args, exc_info=error, stacklevel=2)
-
-
-def show(value: object) -> str:
-    """Return the ``repr`` of something of a user's, which may fail."""
-    try:
-        return repr(value)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the actor's life goes on)
-        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"

@@ -23,7 +23,7 @@ from typing import Any, SupportsIndex, overload
 
 from pykka import ActorRef, ActorRegistry, Future
 
-from pygents.actors.dispatcher import end_closed_loops
+from pygents.actors.loops import end_closed_loops
 from pygents.actors.ref import ActorRef as OurRef
 
 __all__ = ["RefSet", "adapt_registry"]

@@ -8,7 +8,7 @@ import pytest
 from pykka import ActorRegistry
 
 from pygents.actors import ActorDeadError, ActorRef, AsyncActor
-from pygents.actors.actor import Cell
+from pygents.actors.cell import Cell
 
 __all__ = [
     "PATIENCE",

@@ -50,7 +50,7 @@ async def test_an_activation_that_cannot_be_made_ends_the_actor_and_everyone_is_
     await ref.ask_async("before")
     await until_idle(ref)
     with monkeypatch.context() as patch:
-        patch.setattr("pygents.actors.actor.Task", no_memory)
+        patch.setattr("pygents.actors.cell.Task", no_memory)
         reply = ref.ask("asked", block=False)
         ref.tell("told")
         with pytest.raises(ActorDeadError):

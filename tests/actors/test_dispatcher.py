@@ -14,7 +14,7 @@ from pygents.actors import (
     CallerDispatcher,
     LoopDispatcher,
     ThreadDispatcher,
-    dispatcher,
+    loops,
 )
 from tests.actors.helpers import PATIENCE, Echo, Life, hang, in_thread, messages_of, until, until_idle
 
@@ -95,7 +95,7 @@ class TestLoopDispatcher:
 
         for _ in range(5):
             asyncio.run(use())
-        assert len([loop for loop in dispatcher._loops if loop.is_closed()]) <= 1
+        assert len([loop for loop in loops._loops if loop.is_closed()]) <= 1
 
     async def test_a_subclass_has_its_own_throughput_on_the_same_loop(self):
         class OneByOne(LoopDispatcher):
@@ -185,7 +185,9 @@ class TestCallerDispatcher:
         assert not ref.is_alive()
         with pytest.raises(ActorDeadError):
             reply.get(timeout=0)
-        assert messages_of(caplog, "not handled") == [f"{ref} ended with 1 messages not handled, the oldest: 1"]
+        assert messages_of(caplog, "without handling") == [
+            f"{ref} ended without handling 1 of its messages, the oldest: 1"
+        ]
         assert ref.stop() is False
 
     async def test_it_stops_on_a_loop_without_waiting(self):
@@ -304,11 +306,11 @@ def test_the_end_of_the_program_waits_for_all_threads_together(monkeypatch):
             clock.now += timeout
 
     waits, clock = [], SimpleNamespace(now=0, monotonic=lambda: clock.now)
-    monkeypatch.setattr(dispatcher, "time", clock)
-    monkeypatch.setattr(dispatcher, "_threads", [NeverEnds(), NeverEnds()])
-    monkeypatch.setattr(dispatcher, "_exiting", threading.Event())
-    dispatcher._end_threads()
-    assert waits == [dispatcher._EXIT_PATIENCE, 0]
+    monkeypatch.setattr(loops, "time", clock)
+    monkeypatch.setattr(loops, "_threads", [NeverEnds(), NeverEnds()])
+    monkeypatch.setattr(loops, "_exiting", threading.Event())
+    loops._end_threads()
+    assert waits == [loops._EXIT_PATIENCE, 0]
 
 
 def test_a_dispatcher_that_does_not_open_leaves_no_actor_behind():
@@ -362,4 +364,4 @@ def test_the_log_is_the_runtimes_own(caplog):
         ref = Undrained.start([])
         ref.tell(1)
         ref.stop()
-    assert {record.name for record in caplog.records if "not handled" in record.message} == {"pygents.actors"}
+    assert {record.name for record in caplog.records if "without handling" in record.message} == {"pygents.actors"}

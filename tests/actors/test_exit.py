@@ -90,12 +90,12 @@ class TestTheProgramEnds:
 
     def test_without_waiting_for_ever_for_a_handler_that_blocks(self):
         assert run("""
-            from pygents.actors import dispatcher
+            from pygents.actors import loops
             class Blocks(AsyncActor):
                 def on_receive(self, message):
                     entered.set()
                     threading.Event().wait()
-            dispatcher._EXIT_PATIENCE = 0.01
+            loops._EXIT_PATIENCE = 0.01
             Blocks.start().tell("block")
             assert entered.wait(10)
         """) == (0, [], "")
@@ -189,11 +189,11 @@ class TestAForkedChild:
 
     def test_is_not_kept_waiting_by_locks_that_a_thread_of_its_parent_held(self):
         code, output, _ = run("""
-            from pygents.actors import CallerDispatcher, dispatcher, flag
+            from pygents.actors import CallerDispatcher, flag, loops
             class Undrained(Talks):
                 dispatcher = CallerDispatcher
             def hold():
-                locks = [flag._lock, dispatcher._loops_lock, ActorRegistry._actor_refs_lock]
+                locks = [flag._lock, loops._loops_lock, ActorRegistry._actor_refs_lock]
                 locks += [ref.actor_inbox._lock, undrained.actor_inbox._lock, reply._lock]
                 for lock in locks:
                     lock.acquire()

@@ -78,7 +78,7 @@ class TestRaises:
         assert log == ["start", fault, "failure"], "on_failure, and neither on_stop nor a message"
         assert not ref.is_alive()
         assert ref not in ActorRegistry.get_all()
-        assert f"{ref} ended with 1 messages not handled, the oldest: 'told'" in caplog.messages
+        assert f"{ref} ended without handling 1 of its messages, the oldest: 'told'" in caplog.messages
 
     async def test_in_a_message_that_was_told(self, fault, suspends, caplog):
         log = []
@@ -92,7 +92,7 @@ class TestRaises:
             await asked.get_async(timeout=5)
         assert log == ["start", "before", "told", fault, "failure"]
         assert not ref.is_alive()
-        assert f"{ref} ended with 2 messages not handled, the oldest: 'lost'" in caplog.messages
+        assert f"{ref} ended without handling 2 of its messages, the oldest: 'lost'" in caplog.messages
         [failure] = [record for record in caplog.records if "Unhandled exception" in record.getMessage()]
         assert failure.exc_info[1] is fault
 
@@ -198,7 +198,9 @@ class TestHangsUntilTheLoopEnds:
         assert log == ["start", "cut", "stop"]
         with pytest.raises(ActorDeadError):
             reply.get(timeout=0)
-        assert messages_of(caplog, "not handled") == [f"{ref} ended with 1 messages not handled, the oldest: 'behind'"]
+        assert messages_of(caplog, "without handling") == [
+            f"{ref} ended without handling 1 of its messages, the oldest: 'behind'"
+        ]
 
     def test_in_a_handler(self, caplog):
         log, ref, [first, second] = run_until_stuck("stuck", ["stuck", "next"])
@@ -206,7 +208,9 @@ class TestHangsUntilTheLoopEnds:
         for reply in [first, second]:
             with pytest.raises(ActorDeadError, match="stopped before handling"):
                 reply.get(timeout=0)
-        assert messages_of(caplog, "not handled") == [f"{ref} ended with 1 messages not handled, the oldest: 'behind'"]
+        assert messages_of(caplog, "without handling") == [
+            f"{ref} ended without handling 1 of its messages, the oldest: 'behind'"
+        ]
 
     def test_at_the_stop(self, caplog):
         log, ref, [reply] = run_until_stuck("stop", stop=True)
@@ -262,7 +266,9 @@ class TestHangsUntilTheLoopEnds:
             return ref
 
         ref = asyncio.run(main())
-        assert messages_of(caplog, "not handled") == [f"{ref} ended with 1 messages not handled, the oldest: 'stuck'"]
+        assert messages_of(caplog, "without handling") == [
+            f"{ref} ended without handling 1 of its messages, the oldest: 'stuck'"
+        ]
 
 
 class TestCancelledFromOutside:

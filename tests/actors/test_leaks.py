@@ -8,7 +8,7 @@ import weakref
 import pytest
 from pykka import ActorRegistry
 
-from pygents.actors import AsyncActor, CallerDispatcher, Reply, dispatcher
+from pygents.actors import AsyncActor, CallerDispatcher, Reply, loops
 from tests.actors.helpers import Echo, Life, in_thread, until_idle
 
 
@@ -116,10 +116,10 @@ def test_loops_that_have_ended_are_let_go():
         await Echo.start().ask_async(1)
         return weakref.ref(asyncio.get_running_loop())
 
-    loops = [asyncio.run(use()) for _ in range(5)]
+    ended = [asyncio.run(use()) for _ in range(5)]
     gc.collect()
-    assert [loop for loop in loops[:-1] if loop() is not None] == []
-    assert loops[-1]() in {None, *dispatcher._loops}, "the last one goes with the next"
+    assert [loop for loop in ended[:-1] if loop() is not None] == []
+    assert ended[-1]() in {None, *loops._loops}, "the last one goes with the next"
 
 
 @pytest.mark.real_time

@@ -11,7 +11,7 @@ import pytest
 from pykka import ActorRegistry, Timeout
 
 from pygents.actors import ActorDeadError, LoopDispatcher, Mailbox, WouldDeadlockError
-from pygents.actors.dispatcher import LoopEndedError
+from pygents.actors.loops import LoopEndedError
 from tests.actors.helpers import (
     PATIENCE,
     Echo,
@@ -134,6 +134,27 @@ class TestClosedByHand:
         assert log == ["start", "told"]
         assert_dead_to_everyone(ref)
 
+    def test_a_message_that_was_begun_is_not_refused(self, by_hand):
+        """Between the put and the sender's look at the loop the message is begun and the loop closed."""
+
+        class SlowSender(Mailbox):
+            def put(self, envelope):
+                super().put(envelope)
+                by_hand.run_until(lambda: hang in log)
+                by_hand.close_under(ref)
+
+        class Slow(Life):
+            @staticmethod
+            def _create_actor_inbox():
+                return SlowSender()
+
+        log = []
+        ref = by_hand.run(lambda: Slow.start(log))
+        asked = ref.ask(hang, block=False)
+        with pytest.raises(ActorDeadError, match="stopped before handling"):
+            asked.get(timeout=0)
+        assert_dead_to_everyone(ref)
+
     def test_a_broadcast_reaches_the_others(self, by_hand):
         log = []
         dead, living = by_hand.run(lambda: Life.start([])), Life.start(log)
@@ -159,8 +180,8 @@ class TestClosedByHand:
         for ref in [idle, busy]:
             with pytest.raises(ActorDeadError):
                 ref.tell("refused")
-        assert messages_of(caplog, "not handled") == [
-            f"{busy} ended with 1 messages not handled, the oldest: 'accepted'"
+        assert messages_of(caplog, "without handling") == [
+            f"{busy} ended without handling 1 of its messages, the oldest: 'accepted'"
         ]
 
     @pytest.mark.parametrize("verb", ["tell", "ask", "stop"])
@@ -188,7 +209,9 @@ class TestClosedByHand:
         with pytest.raises(ActorDeadError, match="stopped before handling"):
             asked.get(timeout=0)
         assert stopped.get(timeout=0) is True
-        assert messages_of(caplog, "not handled") == [f"{ref} ended with 1 messages not handled, the oldest: 'told'"]
+        assert messages_of(caplog, "without handling") == [
+            f"{ref} ended without handling 1 of its messages, the oldest: 'told'"
+        ]
         assert_dead_to_everyone(ref)
 
     @pytest.mark.parametrize("verb", ["tell", "stop", "stop_all"])
@@ -266,7 +289,9 @@ class TestClosedByHand:
         by_hand.run_until(lambda: "failure" in log)
         by_hand.close_under(ref)
         assert_dead_to_everyone(ref)
-        assert messages_of(caplog, "not handled") == [f"{ref} ended with 1 messages not handled, the oldest: 'behind'"]
+        assert messages_of(caplog, "without handling") == [
+            f"{ref} ended without handling 1 of its messages, the oldest: 'behind'"
+        ]
 
     def test_two_threads_that_notice_at_once_do_not_trip_over_each_other(self, by_hand, monkeypatch):
         """One has taken what is queued and is about to answer it, when the other finds the actor dead."""

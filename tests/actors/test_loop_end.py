@@ -64,7 +64,7 @@ class TestAsyncioRun:
         assert log == ["start", hang, "stop"]
         with pytest.raises(ActorDeadError):
             reply.get(timeout=0)
-        unhandled = sum(record.args[1] for record in caplog.records if "not handled" in record.msg)
+        unhandled = sum(record.args[1] for record in caplog.records if "without handling" in record.msg)
         assert unhandled == 4
         assert_dead_to_everyone(ref)
 

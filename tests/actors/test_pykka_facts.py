@@ -156,7 +156,7 @@ class TestACrashOnTell:
         for message in [KeyError("gone"), "lost", "lost"]:
             ref.tell(message)
         await until(lambda: ref.actor_inbox.closed and ref.actor_inbox.empty())
-        assert messages_of(caplog, "lost") == [f"{ref} ended with 2 messages not handled, the oldest: 'lost'"]
+        assert messages_of(caplog, "lost") == [f"{ref} ended without handling 2 of its messages, the oldest: 'lost'"]
 
 
 class TestAFailingOnStart:

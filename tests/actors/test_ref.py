@@ -170,7 +170,9 @@ class TestStop:
                 await reply
         assert await second_stop is True
         assert log == ["start", "stop"]
-        assert messages_of(caplog, "not handled") == [f"{ref} ended with 2 messages not handled, the oldest: 'a'"]
+        assert messages_of(caplog, "without handling") == [
+            f"{ref} ended without handling 2 of its messages, the oldest: 'a'"
+        ]
 
     async def test_says_nothing_when_nothing_was_behind_it(self, caplog):
         await Echo.start().stop_async()

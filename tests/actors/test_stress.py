@@ -132,7 +132,7 @@ def test_every_message_is_handled_or_answered_or_logged_or_refused(kind, round_,
     told, refused, sent = total((len(sender.told), sender.refused, sender.sent) for sender in senders)
 
     handled = len(actor.handled)
-    logged = sum(record.args[1] for record in caplog.records if "not handled" in record.msg)
+    logged = sum(record.args[1] for record in caplog.records if "without handling" in record.msg)
     assert handled + failed + logged + refused == sent
     assert handled == answered + told - logged
     assert actor.stopped == 1

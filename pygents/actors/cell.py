@@ -1,0 +1,320 @@
+"""Cell: what runs one actor, beside the actor itself.
+
+How it runs: an idle actor is memory only. A message that arrives at an idle mailbox claims it and schedules an
+*activation* on the actor's loop; the activation is one task that handles messages one at a time, up to the dispatcher's
+``throughput``, and then lets the loop's other actors go first. The task is started eagerly, so handlers that never
+suspend cost no further loop iteration.
+
+Invariants:
+
+* Handlers and the ``on_*`` methods run on the actor's loop, by the holder of the mailbox's claim; so never two at once,
+  and ``started`` and ``activation`` need no lock.
+* Everything that ends an actor closes the mailbox first and answers or logs what was in it last. ``close`` hands each
+  envelope to exactly one caller, so it does not matter who ends the actor, or whether two do at once.
+* No ``BaseException`` leaves an activation: asyncio would re-raise it out of the loop, pykka would stop every actor.
+  Two come from outside and are no message's outcome: the cancellation of the activation's task (its loop is ending) and
+  the ``GeneratorExit`` of a coroutine that is thrown away (its loop has gone). Both end the actor.
+"""
+
+# pyright: reportPrivateUsage=false
+
+import _thread
+import asyncio
+import logging
+import weakref
+from asyncio import CancelledError, Task
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import Context, copy_context
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Any
+
+from pykka import Actor, ActorDeadError, ActorRegistry
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
+
+from pygents.actors.answers import answer, answer_dead, fail_reply, log, show
+from pygents.actors.loops import LoopEndedError
+from pygents.actors.reply import running
+
+if TYPE_CHECKING:
+    from pygents.actors.actor import AsyncActor
+    from pygents.actors.dispatcher import Dispatcher
+    from pygents.actors.ref import ActorRef
+
+__all__ = ["Cell"]
+
+
+class Cell[A: AsyncActor]:
+    """What runs one actor.
+
+    A layer above may override `note_cancellation`, `message_failed`, `fail`, `leave_pykka`, `let_go` and `lose_loop`.
+    The label names the actor in errors and logs, if not its ref's text.
+    """
+
+    __slots__ = (
+        *("__weakref__", "_context", "_label"),
+        *("activation", "actor", "dispatcher", "ending", "inbox", "ref", "started"),
+    )
+
+    def __init__(self, actor: A, label: str | None = None) -> None:
+        self.actor = actor
+        self.ref: ActorRef[Any] = actor.actor_ref
+        self.inbox = actor.actor_inbox
+        self.dispatcher: Dispatcher
+        self.activation: Task[None] | None = None
+        self.started = False
+        self.ending = False
+        self._context: Context
+        self._label = label
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.label}>"
+
+    @property
+    def label(self) -> str:
+        """What names the actor in errors and logs: never its own ``__str__``, which may fail."""
+        return self._label or str(self.ref)
+
+    def start(self) -> None:
+        """Begin to handle messages where the actor's class says."""
+        self.dispatcher = dispatcher = type(self.actor).dispatcher.open(type(self.actor).__name__)
+        self.ref._dispatcher, self.ref._cell = dispatcher, weakref.ref(self)
+        self._context = copy_context()
+        self._context.run(running.set, self.ref)
+        self.started = (
+            not dispatcher.wakes_for_messages or getattr(self.actor.on_start, "__func__", None) is Actor.on_start
+        )
+        dispatcher.add(self.end_with_loop, self.lose_loop)
+        self.inbox.open(self.wake, wake_for_items=dispatcher.wakes_for_messages)
+        if not self.started or not self.inbox.release():
+            try:
+                self.wake()
+            except LoopEndedError:
+                self.lose_loop()
+                msg = f"{self.label} not found: its event loop is closed"
+                raise ActorDeadError(msg) from None
+
+    def abandon(self) -> None:
+        """Be dead because the start has failed: a constructor may have given its ref away."""
+        rest = self.inbox.close()
+        self.leave_pykka()
+        self.answer_unhandled(rest)
+        self.inbox.forget()
+
+    def wake(self) -> None:
+        """Have somebody act on the mailbox, whose claim is held; called on any thread. The loop may have ended."""
+        self.dispatcher.schedule(self.activate if self.dispatcher.wakes_for_messages else self.end_undrained)
+
+    def activate(self) -> None:
+        """Begin an activation, unless one is on already; called on the loop."""
+        if self.activation is not None or not self.inbox.claimed:
+            return
+        work = self.work()
+        try:
+            Task(work, loop=self.dispatcher.loop, context=self._context, eager_start=True)
+        except BaseException as error:
+            work.close()
+            if not self.inbox.closed:
+                self.break_down(error)
+            if not isinstance(error, Exception):
+                raise
+
+    async def work(self) -> None:
+        """Handle messages, up to the dispatcher's throughput."""
+        inbox = self.inbox
+        envelope: Envelope[Any] | None = None
+        self.activation = asyncio.current_task()
+        try:
+            if not self.started:
+                self.started = True
+                await self.begin()
+            for _ in range(self.dispatcher.throughput):
+                if self.ending or inbox.closed or (envelope := inbox.take()) is None:
+                    break
+                await self.handle(envelope)
+            if self.ending and not inbox.closed:
+                await self.end()
+        except BaseException as error:
+            self.activation = None
+            self.break_down(error)
+            raise
+        self.activation = None
+        if not inbox.closed:
+            if envelope is not None:
+                inbox.done(envelope)
+            if not inbox.release():
+                self.wake()
+
+    async def begin(self) -> None:
+        """Run ``on_start``."""
+        error = await self.run_hook(self.actor.on_start)
+        if error is not None and self.ending:
+            log(logging.ERROR, "Exception in on_start of %s:", self.label, error=error)
+        elif error is not None:
+            await self.fail(error)
+
+    async def handle(self, envelope: Envelope[Any]) -> None:
+        """Handle one message, and answer whoever asked."""
+        message, reply = envelope.message, envelope.reply_to
+        if isinstance(message, _ActorStop):
+            await self.end()
+            answer(reply, True)  # noqa: FBT003
+            return
+        try:
+            result = self.actor._handle_receive(message)
+            if iscoroutine(result):
+                result = await result
+            self.note_cancellation()
+        except BaseException as error:
+            if self.is_thrown_away(error):
+                raise
+            await self.message_failed(envelope, error)
+        else:
+            answer(reply, result)
+
+    def note_cancellation(self) -> None:
+        """See a cancellation from outside that the handler has swallowed, or that has just ended it."""
+        if self.activation is not None and self.activation.cancelling():
+            self.ending = True
+
+    async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
+        """Do what follows from a handler that has raised `error`."""
+        self.note_cancellation()
+        if self.ending and isinstance(error, CancelledError):
+            self.answer_unhandled([envelope])
+            self.inbox.done(envelope)
+            return
+        if envelope.reply_to is None:
+            await self.fail(error)
+            return
+        fail_reply(envelope.reply_to, error, self.label)
+        log(logging.INFO, "Exception returned from %s to caller:", self.label, error=error)
+
+    async def fail(self, error: BaseException) -> None:
+        """End the actor because of a failure nobody is told about; ``on_failure`` runs, ``on_stop`` does not."""
+        rest = self.inbox.close()
+        if (failed := self.inbox.in_hand) is not None:
+            self.inbox.done(failed)  # this is its end
+        self.leave_pykka()
+        log(logging.ERROR, "Unhandled exception in %s, which stops:", self.label, error=error)
+        await self.call_hook(self.actor.on_failure, type(error), error, error.__traceback__)
+        self.let_go(rest)
+
+    async def end(self) -> None:
+        """End the actor in order; ``on_stop`` runs."""
+        rest = self.inbox.close()
+        self.leave_pykka()
+        await self.call_hook(self.actor.on_stop)
+        self.let_go(rest)
+
+    async def call_hook(self, hook: Callable[..., object], *args: object) -> None:
+        """Run one of the ``on_*`` methods; what it raises is logged."""
+        error = await self.run_hook(hook, *args)
+        if error is not None:
+            name = getattr(hook, "__name__", "a hook")
+            log(logging.ERROR, "Exception in %s of %s:", name, self.label, error=error)
+
+    async def run_hook(self, hook: Callable[..., object], *args: object) -> BaseException | None:
+        """Run one of the ``on_*`` methods; what it raises is returned."""
+        try:
+            result = hook(*args)
+            if iscoroutine(result):
+                await result
+                self.note_cancellation()
+        except BaseException as error:
+            if self.is_thrown_away(error):
+                raise
+            self.note_cancellation()
+            return error
+        return None
+
+    def is_thrown_away(self, error: BaseException) -> bool:
+        """Tell the ``GeneratorExit`` of a coroutine whose loop has gone from one that a handler lets out."""
+        loop = asyncio._get_running_loop()
+        return isinstance(error, GeneratorExit) and (loop is None or loop is not self.dispatcher.loop)
+
+    async def end_with_loop(self) -> None:
+        """End because the loop is about to close; called on the loop."""
+        self.ending = True
+        while not self.inbox.closed or self.activation is not None:
+            if self.activation is None:
+                self.inbox.claim()  # or somebody has it whose activation is only scheduled: that will find nothing
+                self.activation = Task(self.work(), loop=self.dispatcher.loop, context=self._context)
+            elif not self.inbox.closed:
+                self.activation.cancel()
+            await asyncio.wait([self.activation])
+            self.activation = None
+
+    def end_undrained(self) -> None:
+        """Carry a stop out on an actor that nobody drains, on the thread that asks for it."""
+        rest = self.inbox.close()
+        self.leave_pykka()
+        coroutine = self.call_hook(self.actor.on_stop)
+        try:
+            coroutine.send(None)
+        except (StopIteration, GeneratorExit):
+            pass
+        else:
+            with suppress(RuntimeError):  # it will not be cut off
+                coroutine.close()
+            text = "on_stop of %s was cut off: it must not suspend when nobody drains the actor"
+            log(logging.ERROR, text, self.label)
+        self.let_go(rest)
+
+    def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
+        """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread, maybe by several.
+
+        Returns whether nobody has begun to handle `refused`; its sender answers for it then.
+        """
+        was_closed = self.inbox.closed
+        self.inbox.close()
+        self.leave_pykka()
+        begun = self.inbox.in_hand
+        left = self.inbox.clear()
+        given_back = refused in left and refused is not begun
+        self.answer_unhandled([envelope for envelope in left if envelope is not refused or not given_back])
+        self.dispatcher.discard(self.end_with_loop)
+        if not was_closed:
+            text = "%s ends without on_stop: its event loop was closed before it was stopped"
+            log(logging.WARNING, text, self.label)
+        return given_back
+
+    def leave_pykka(self) -> None:
+        """Be dead to pykka."""
+        self.ref.actor_stopped.set()
+        ActorRegistry.unregister(self.ref)
+
+    def finish(self, rest: Sequence[Envelope[Any]]) -> None:
+        """End at once, without any of the actor's own code; the mailbox has been closed."""
+        self.leave_pykka()
+        self.let_go(rest)
+
+    def collect(self) -> None:
+        """End because nobody can want the actor; called by the garbage collector, on any thread, inside any code."""
+        if self.inbox.closed:
+            return
+        rest = self.inbox.try_close()
+        if rest is None:  # this thread may hold the lock: another one waits for it
+            _thread.start_new_thread(lambda: self.finish(self.inbox.close()), ())
+        else:
+            self.finish(rest)
+
+    def let_go(self, rest: Sequence[Envelope[Any]]) -> None:
+        """Answer for what was left, and be forgotten."""
+        self.answer_unhandled(rest)
+        self.inbox.forget()
+        self.dispatcher.discard(self.end_with_loop)
+
+    def answer_unhandled(self, envelopes: Sequence[Envelope[Any]]) -> None:
+        """Answer the askers of messages that nobody will handle, and log the others: nothing vanishes."""
+        told = [envelope.message for envelope in envelopes if not answer_dead(envelope, self.label)]
+        if told:
+            text = "%s ended without handling %d of its messages, the oldest: %s"
+            log(logging.WARNING, text, self.label, len(told), show(told[0]))
+
+    def break_down(self, error: BaseException) -> None:
+        """End because the runtime itself has failed, or was thrown away with its loop."""
+        self.lose_loop()
+        if not isinstance(error, GeneratorExit):
+            log(logging.CRITICAL, "%s ends: its own machinery failed", self.label, error=error)
