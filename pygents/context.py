@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, cast
 
-from pygents.actors.reply import running
+from pygents.actors.running import running
 
 if TYPE_CHECKING:
     from pygents.agent import Agent

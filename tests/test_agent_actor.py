@@ -159,8 +159,9 @@ async def test_a_thread_may_block_for_the_answer_of_an_agent_that_somebody_runs(
 
 async def test_asking_its_own_agent_and_blocking_is_refused_in_a_tool(agent):
     await agent.put(calling(lambda: agent.ref.ask(Turn("wait", ["never"]))))
-    with pytest.raises(WouldDeadlockError, match="Agent"):
+    with pytest.raises(WouldDeadlockError) as caught:
         await run(agent)
+    assert caught.value.waiting == str(agent)
     await agent.put(calling(agent.ref.stop))
     with pytest.raises(WouldDeadlockError):
         await run(agent)

@@ -35,7 +35,7 @@ from pykka.messages import _ActorStop
 
 from pygents.actors.answers import answer, answer_dead, fail_reply, log, show
 from pygents.actors.loops import LoopEndedError
-from pygents.actors.reply import running
+from pygents.actors.running import running
 
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor

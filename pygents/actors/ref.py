@@ -16,7 +16,8 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from pygents.actors.loops import LoopEndedError
-from pygents.actors.reply import Reply, check_timeout, running
+from pygents.actors.reply import Reply, check_timeout
+from pygents.actors.running import who_runs
 from pygents.errors import WouldDeadlockError
 
 if TYPE_CHECKING:
@@ -199,9 +200,9 @@ class ActorRef[A: Actor](PykkaRef[A]):
         """
         loop = self.serving_loop
         if loop is not None and loop is asyncio._get_running_loop():
-            raise WouldDeadlockError(str(running.get()), str(self))
+            raise WouldDeadlockError(who_runs(), str(self))
         if self._dispatcher is not None and self._dispatcher.stranded:
-            raise WouldDeadlockError(str(running.get()), str(self), loop_runs=False)
+            raise WouldDeadlockError(who_runs(), str(self), loop_runs=False)
 
     def _leave_behind(self) -> None:
         """Be dead in a forked child: the loop and thread that would handle the messages are its parent's alone.

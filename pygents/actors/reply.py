@@ -21,18 +21,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Protocol, cast
 
 from pykka import Future, ThreadingFuture, Timeout
 
-__all__ = ["Producer", "Reply", "check_timeout", "running"]
+__all__ = ["Producer", "Reply", "check_timeout"]
 
 type ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
-
-running: ContextVar[object] = ContextVar("pygents.running", default="Code outside any actor")
-"""What is being run in this context: an actor's ref, or whatever a layer above sets; its text names it in errors."""
 
 _POLL = 0.1  # seconds after which a thread that waits for a foreign future looks whether anybody still wants it
 

@@ -9,7 +9,7 @@ import pytest
 from pykka import ActorRegistry
 
 from pygents.actors import ActorDeadError, ActorRef, AsyncActor, LoopDispatcher
-from pygents.actors.reply import running
+from pygents.actors.running import running
 from tests.actors.helpers import Echo, Life, cell_of, messages_of, until, until_idle
 
 

@@ -1,0 +1,24 @@
+"""What is being run in this context: for the errors of the runtime, and for the layers above.
+
+A context variable: each thread and each task has its own value, so no lock is needed.
+"""
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import weakref
+
+__all__ = ["running", "who_runs"]
+
+running: ContextVar[object] = ContextVar("pygents.running", default=None)
+"""An actor's ref, or a tuple of a layer above, which begins with a weak reference to whoever is running, or None."""
+
+
+def who_runs() -> str:
+    """Return who is running in this context, for an error."""
+    who = running.get()
+    if isinstance(who, tuple):
+        first = cast("tuple[weakref.ref[object] | None, object]", who)[0]
+        who = None if first is None else first()
+    return "Code outside any actor" if who is None else str(who)
