@@ -5,6 +5,7 @@ import queue
 import threading
 import weakref
 from importlib.metadata import version
+from uuid import UUID
 
 import pytest
 from pykka import Actor, ActorRef, ActorRegistry, Future, ThreadingActor, ThreadingFuture
@@ -47,9 +48,10 @@ def test_start_registers_the_actor_and_then_starts_its_loop():
 def test_an_actor_carries_what_we_use():
     actor = Echo()
     plain = ThreadingActor()
-    for name in ["actor_urn", "actor_inbox", "actor_stopped", "_actor_ref"]:
-        assert name in vars(actor)
-        assert name in vars(plain)
+    assert vars(actor).keys() == vars(plain).keys() == {"actor_urn", "actor_inbox", "actor_stopped", "_actor_ref"}
+    for urn in [actor.actor_urn, plain.actor_urn]:
+        assert UUID(urn).version == 4
+        assert UUID(urn).urn == urn
     assert isinstance(actor.actor_stopped, threading.Event)
     for name in ["on_start", "on_stop", "on_failure", "on_receive", "_handle_receive"]:
         assert callable(getattr(Actor, name))
