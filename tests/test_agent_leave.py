@@ -19,7 +19,7 @@ from pygents import (
     hook,
     tool,
 )
-from tests.virtual_time import VirtualTimeLoop
+from pygents.testing import VirtualTimeLoop
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from pygents import (
     tool,
 )
 from pygents.actors import ActorFailedError
-from tests.virtual_time import VirtualTimeLoop
+from pygents.testing import VirtualTimeLoop
 
 
 class LeftError(Exception):

@@ -1,6 +1,6 @@
 """The public API as type checkers see it: checked by mypy and basedpyright, never run."""
 
-from asyncio import Lock
+from asyncio import Future, Lock
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from datetime import datetime
@@ -32,6 +32,7 @@ from pygents import (
     hook,
     tool,
 )
+from pygents.testing import VirtualTimeLoop, advance, run
 
 # Tools keep the signature of their function.
 
@@ -277,3 +278,18 @@ def catch_errors() -> None:
         assert_type(error.reason, str)
     except SafeExecutionError:
         raise
+
+
+async def test_with_time() -> float:
+    """Let time pass."""
+    await advance(1)
+    return 1.5
+
+
+def run_tests() -> None:
+    """Run a test on virtual time, in both ways."""
+    assert_type(run(test_with_time()), float)
+    run(test_with_time(), auto_advance=False, patience=1)
+    loop = VirtualTimeLoop(auto_advance=False)
+    assert_type(loop.run_until_complete(test_with_time()), float)
+    assert_type(loop.run_in_executor(None, max, 1, 2), Future[int])
