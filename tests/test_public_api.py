@@ -27,7 +27,7 @@ TABLE = {
     "pygents.memory": {"Memory"},
     "pygents.registry": {"ToolRegistry", "AgentRegistry", "HookRegistry"},
 }
-TESTING = {"VirtualTimeLoop", "advance", "run"}
+TESTING = {"Probe", "VirtualTimeLoop", "advance", "run"}
 ERRORS = {
     "SafeExecutionError",
     "TurnCancelledError",

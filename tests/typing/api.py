@@ -32,7 +32,8 @@ from pygents import (
     hook,
     tool,
 )
-from pygents.testing import VirtualTimeLoop, advance, run
+from pygents.actors import ActorRef
+from pygents.testing import Probe, VirtualTimeLoop, advance, run
 
 # Tools keep the signature of their function.
 
@@ -280,16 +281,22 @@ def catch_errors() -> None:
         raise
 
 
-async def test_with_time() -> float:
-    """Let time pass."""
+async def test_with_a_probe() -> float:
+    """Expect messages, and let time pass."""
+    probe = Probe()
+    assert_type(probe.ref, ActorRef[Any])
+    assert_type(await probe.expect_message(1, timeout=2), Any)
+    await probe.expect_no_message(within=0.5)
+    probe.reply("yes")
+    probe.fail(ValueError())
     await advance(1)
     return 1.5
 
 
 def run_tests() -> None:
     """Run a test on virtual time, in both ways."""
-    assert_type(run(test_with_time()), float)
-    run(test_with_time(), auto_advance=False, patience=1)
+    assert_type(run(test_with_a_probe()), float)
+    run(test_with_a_probe(), auto_advance=False, patience=1)
     loop = VirtualTimeLoop(auto_advance=False)
-    assert_type(loop.run_until_complete(test_with_time()), float)
+    assert_type(loop.run_until_complete(test_with_a_probe()), float)
     assert_type(loop.run_in_executor(None, max, 1, 2), Future[int])
