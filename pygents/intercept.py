@@ -29,7 +29,7 @@ class LeakedCancellationError(TurnCancelledError):
         super().__init__(reason)
 
 
-async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any, **kwargs: Any) -> None:
+async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: Any, **kwargs: Any) -> None:
     """Run every hook of the list that is for `hook_type`, in list order; the first exception ends it.
 
     Raises:
@@ -42,7 +42,7 @@ async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any, 
             await hook(*args, **kwargs)
 
 
-async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any) -> None:
+async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: Any) -> None:
     """Run the hooks for an event as `run_hooks` does, in the consumer's task.
 
     Raises:
@@ -65,6 +65,7 @@ async def run_failure_hooks(
     hooks: "Sequence[Hook]",
     hook_type: "HookType",
     failure: BaseException,
+    /,
     *args: Any,
 ) -> None:
     """Run hooks while `failure` is being handled: it stays the outcome, whatever they raise.
