@@ -37,7 +37,7 @@ from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
 from pygents.intercept import run_failure_hooks
-from pygents.outcome import StopReason, fail
+from pygents.outcome import StopReason, fail, failure_behind
 from pygents.run import Drain, Run
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
@@ -329,19 +329,20 @@ class AgentActor(AsyncActor):
 
     async def _turn_failed(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
         turn = envelope.message
-        if isinstance(error, asyncio.CancelledError) and turn.stop_reason is StopReason.CANCELLED:
+        failure = failure_behind(turn, error)
+        if isinstance(failure, asyncio.CancelledError):
             return  # the consumer was cancelled: the turn stays in hand
         self.actor_inbox.done(envelope)
         try:
             if not agent.hooks:
                 return
             if turn.stop_reason is StopReason.TIMEOUT:
-                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, error, agent, turn)
+                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, failure, agent, turn)
             else:
-                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, error, agent, turn, error)
+                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, failure, agent, turn, failure)
             await within(frame_for(turn, agent), hooks)
         finally:
-            self._spend(envelope, error)
+            self._spend(envelope, failure)
 
     def _spend(self, envelope: Work, error: BaseException | None) -> None:
         """Let go of a turn that has ended, and answer whoever asked for it."""
