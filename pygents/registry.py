@@ -9,6 +9,8 @@ import threading
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, ClassVar
 
+from pykka import ActorDeadError
+
 from pygents.errors import UnregisteredAgentError, UnregisteredHookError, UnregisteredToolError
 from pygents.hook_types import checked_hook_type
 from pygents.names import check_name
@@ -118,9 +120,15 @@ class AgentRegistry:
         Raises:
             ValueError: if another agent has that name
             TypeError: if it is no agent
+            ActorDeadError: if it has stopped
 
         """
-        cls._table.add(_name_of_agent(agent), agent)
+        name = _name_of_agent(agent)
+        cls._table.add(name, agent)
+        if not agent.ref.is_alive():  # looked at last: one that stops from now on gives the name up itself
+            cls._table.discard(name, agent)
+            msg = f"Agent {name!r} has stopped and cannot be registered: construct another one"
+            raise ActorDeadError(msg)
 
     @classmethod
     def check_free(cls, agent: "Agent") -> None:

@@ -399,6 +399,20 @@ async def test_an_agent_that_has_stopped_takes_and_runs_no_turns(add):
     assert agent.to_dict()["queue"] == []
 
 
+async def test_an_agent_that_has_stopped_cannot_be_registered_again_and_blocks_no_name(add):
+    stopped = Agent("a", "d", [add])
+    AgentRegistry.register(stopped)
+    await stopped.stop()
+    with pytest.raises(ActorDeadError, match="Agent 'a' has stopped and cannot be registered"):
+        AgentRegistry.register(stopped)
+    with pytest.raises(UnregisteredAgentError):
+        AgentRegistry.get("a")
+    second = Agent("a", "d", [add])
+    with pytest.raises(ValueError, match="already registered"):
+        AgentRegistry.register(stopped)
+    assert AgentRegistry.get("a") is second
+
+
 async def test_clearing_the_registry_frees_the_names_of_agents_that_go_on_working(add):
     agent = Agent("a", "d", [add])
     AgentRegistry.clear()

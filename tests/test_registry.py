@@ -16,7 +16,7 @@ from pygents.tool import ToolMetadata, tool
 
 
 def agent(name: str) -> SimpleNamespace:
-    return SimpleNamespace(name=name)
+    return SimpleNamespace(name=name, ref=SimpleNamespace(is_alive=lambda: True))
 
 
 class TestToolRegistry:
