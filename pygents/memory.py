@@ -68,14 +68,20 @@ class Memory:
     async def append(self, *items: Any) -> None:
         """Add items; the oldest go when it is full.
 
-        Hooks for BEFORE_APPEND and AFTER_APPEND get a copy of the items as they are then. If a hook for BEFORE_APPEND
-        raises, nothing is added.
+        Each hook for BEFORE_APPEND and AFTER_APPEND gets a copy of its own of the items as they are then. If a hook for
+        BEFORE_APPEND raises, nothing is added.
+
+        Raises:
+            BaseException: what a hook raised
+
         """
-        if self.hooks:
-            await run_hooks(self.hooks, MemoryHook.BEFORE_APPEND, self.items)
+        await self._run_hooks(MemoryHook.BEFORE_APPEND)
         self._items.extend(items)
-        if self.hooks:
-            await run_hooks(self.hooks, MemoryHook.AFTER_APPEND, self.items)
+        await self._run_hooks(MemoryHook.AFTER_APPEND)
+
+    async def _run_hooks(self, hook_type: MemoryHook) -> None:
+        for hook in tuple(self.hooks):  # one may change its copy, or the list of hooks
+            await run_hooks((hook,), hook_type, self.items)
 
     def clear(self) -> None:
         """Drop all items."""
