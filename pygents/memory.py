@@ -32,13 +32,10 @@ class Memory:
 
     """
 
-    hooks: "list[Hook]"
-    """Hooks for its events; append to it."""
-
     def __init__(self, limit: int, hooks: "Iterable[Hook] | None" = None) -> None:
         self._limit = _checked_limit(limit)
         self._items: deque[Any] = deque(maxlen=limit)
-        self.hooks = check_hooks(hooks)
+        self._hooks = check_hooks(hooks)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(limit={self.limit}, len={len(self)})"
@@ -54,6 +51,20 @@ class Memory:
 
     def __bool__(self) -> bool:
         return bool(self._items)
+
+    @property
+    def hooks(self) -> "list[Hook]":
+        """Hooks for its events; append to it.
+
+        Raises:
+            TypeError: if it is set to something that is no list of hooks
+
+        """
+        return self._hooks
+
+    @hooks.setter
+    def hooks(self, hooks: "Iterable[Hook] | None") -> None:
+        self._hooks = check_hooks(hooks)
 
     @property
     def limit(self) -> int:

@@ -111,6 +111,9 @@ class TestWrongArguments:
         memory = await filled(1)
         with pytest.raises(TypeError, match="hook"):
             memory.branch(hooks=wrong)
+        with pytest.raises(TypeError, match="hook"):
+            memory.hooks = wrong
+        assert memory.hooks == []
 
     async def test_of_a_branch(self):
         memory = await filled(1)
