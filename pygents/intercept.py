@@ -10,6 +10,7 @@ from asyncio import CancelledError
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from pygents.actors.answers import show
 from pygents.errors import TurnCancelledError
 from pygents.hook_types import type_of
 
@@ -23,7 +24,11 @@ logger = logging.getLogger("pygents")
 
 
 class LeakedCancellationError(TurnCancelledError):
-    """Raised for a ``CancelledError`` that a tool or a hook let out, and that nobody had asked for: its cause."""
+    """Raised for a ``CancelledError`` that a tool or a hook let out, and that nobody had asked for: its cause.
+
+    It is judged once, where it was let out, and goes no further: outside, it is a plain `TurnCancelledError`, which a
+    tool that gets it may raise like any other error.
+    """
 
     def __init__(self, reason: str = "a CancelledError was let out that nobody had asked for") -> None:
         super().__init__(reason)
@@ -112,5 +117,5 @@ def check_hooks(hooks: object) -> "list[Hook]":
 
 
 def _note(failure: BaseException, hook_type: "HookType", error: BaseException) -> None:
-    logger.error("A hook for %s raised while %r was being handled:", hook_type, failure, exc_info=error)
-    failure.add_note(f"While this was being handled, a hook for {hook_type} raised {error!r}")
+    logger.error("A hook for %s raised while %s was being handled:", hook_type, show(failure), exc_info=error)
+    failure.add_note(f"While this was being handled, a hook for {hook_type} raised {show(error)}")
