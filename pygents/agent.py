@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from pygents.acceptance import check_turn
 from pygents.agent_actor import AgentActor
+from pygents.agent_hooks import outside_turns
 from pygents.errors import SafeExecutionError
 from pygents.intercept import check_hooks
 from pygents.names import check_name
@@ -109,11 +110,13 @@ class Agent:
             TypeError: if it is no turn
             ValueError: if the turn has no tool, or one that the agent lacks
             ActorDeadError: if the agent has stopped
+            TurnCancelledError: if a hook let a ``CancelledError`` out by itself
+            BaseException: what else a hook raised
 
         """
         check_turn(self, turn)
         if self.hooks:
-            await self._actor.put(self, turn)
+            await outside_turns(self._actor.put(self, turn))
         else:
             self._actor.deliver(turn)
 

@@ -31,7 +31,7 @@ from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import answer, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.agent_cell import AgentCell
-from pygents.agent_hooks import run_agent_hooks, show
+from pygents.agent_hooks import outside_turns, run_agent_hooks, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running, within
 from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
@@ -280,7 +280,7 @@ class AgentActor(AsyncActor):
                 await self._complete(agent, envelope)  # a snapshot was taken after its value and before its end
             else:
                 if agent.hooks:
-                    await run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent)
+                    await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
                 return inbox.in_hand or inbox.take()
         return None
 
