@@ -2,16 +2,22 @@
 
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from pykka._envelope import Envelope
+
 from pygents.outcome import StopReason
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
-    from pykka._envelope import Envelope
-
     from pygents.actors.mailbox import Mailbox
     from pygents.agent import Agent
 
-__all__ = ["check_turn", "has_failed", "is_turn", "is_work", "work_in"]
+__all__ = ["Accepted", "check_turn", "has_failed", "is_turn", "is_work", "work_in"]
+
+
+class Accepted(Envelope[Turn[Any]]):
+    """Around a turn that the agent has accepted: if it cannot run it later, that is the turn's failure."""
+
+    __slots__ = ()
 
 
 def is_turn(message: object) -> TypeGuard[Turn[Any]]:

@@ -108,7 +108,7 @@ class Agent:
 
         Raises:
             TypeError: if it is no turn
-            ValueError: if the turn has no tool, or one that the agent lacks
+            ValueError: if the turn has no tool, or one that the agent lacks, also after the hooks for BEFORE_PUT
             ActorDeadError: if the agent has stopped
             TurnCancelledError: if a hook let a ``CancelledError`` out by itself
             BaseException: what else a hook raised
@@ -144,6 +144,7 @@ class Agent:
             SafeExecutionError: if the agent is running
             ActorDeadError: if the agent has stopped
             TurnTimeoutError: if a turn timed out; it is spent, the next run goes on with the others
+            ValueError: if a turn that was put has no tool any more, or one that the agent lacks now; as above
             TurnCancelledError: if a tool let a ``CancelledError`` out by itself; as above
             BaseException: what a tool or a hook raised; as above
 

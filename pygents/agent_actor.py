@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
-from pygents.acceptance import check_turn, has_failed, is_turn, is_work, work_in
+from pygents.acceptance import Accepted, check_turn, has_failed, is_turn, is_work, work_in
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import answer, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
@@ -100,9 +100,9 @@ class AgentActor(AsyncActor):
         if current is not None and has_failed(current):
             logger.warning("%s does not restore %r, which had ended: %s", self, current, current.stop_reason)
         elif current is not None:
-            self.actor_inbox.hold(Envelope(current))
+            self.actor_inbox.hold(Accepted(current))
         for turn in queued:
-            self.actor_inbox.put(Envelope(turn))
+            self.actor_inbox.put(Accepted(turn))
 
     def deliver(self, turn: Turn[Any]) -> None:
         """Enqueue a turn.
@@ -112,7 +112,7 @@ class AgentActor(AsyncActor):
 
         """
         try:
-            self.actor_inbox.put(Envelope(turn))
+            self.actor_inbox.put(Accepted(turn))
         except ActorDeadError:
             raise self._stopped() from None
 
@@ -124,12 +124,14 @@ class AgentActor(AsyncActor):
 
         Raises:
             ActorDeadError: if the agent has stopped
-            Exception: what a hook raised
+            ValueError: if a hook made it a turn that the agent does not accept
+            BaseException: what a hook raised
 
         """
         if self.actor_inbox.closed:
             raise self._stopped()
         await run_agent_hooks(agent, current_turn(), AgentHook.BEFORE_PUT, agent, turn)
+        check_turn(agent, turn)  # again: a hook may have changed it
         (deliver or self.deliver)(turn)
         await run_agent_hooks(agent, current_turn(), AgentHook.AFTER_PUT, agent, turn)
 
@@ -274,15 +276,30 @@ class AgentActor(AsyncActor):
             if not is_work(agent, envelope.message):
                 if inbox.in_hand is None:
                     inbox.take()
-                await self.cell.handle(envelope)
-                inbox.done(envelope)
+                if type(envelope) is Accepted:
+                    await self._fail_unaccepted(agent, envelope)
+                else:
+                    await self.cell.handle(envelope)
+                    inbox.done(envelope)
             elif inbox.in_hand is not None and envelope.message.stop_reason is StopReason.COMPLETED:
                 await self._complete(agent, envelope)  # a snapshot was taken after its value and before its end
             else:
                 if agent.hooks:
                     await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
+                    if not is_work(agent, envelope.message):  # a hook made it so
+                        continue
                 return inbox.in_hand or inbox.take()
         return None
+
+    async def _fail_unaccepted(self, agent: "Agent", envelope: Work) -> None:
+        """Fail a turn that was accepted when it was put, and cannot be run now."""
+        turn = envelope.message
+        if not turn.running:  # what it says of an earlier run goes: this one did not begin
+            turn.output = turn.start_time = turn.end_time = None
+        try:
+            check_turn(agent, turn)
+        except ValueError as error:
+            await self._fail_late(agent, envelope, error)
 
     async def _complete(self, agent: "Agent", envelope: Work) -> None:
         """Do what follows the last value of a turn; the turn is spent by it, whatever happens."""
@@ -310,7 +327,7 @@ class AgentActor(AsyncActor):
                 await self.put(agent, check_turn(agent, output), self._deliver_in_place)
 
     def _deliver_in_place(self, turn: Turn[Any]) -> None:
-        self.actor_inbox.put_in_place(Envelope(turn))
+        self.actor_inbox.put_in_place(Accepted(turn))
 
     async def _fail_late(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
         turn = envelope.message
