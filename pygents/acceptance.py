@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pykka._envelope import Envelope
 
-from pygents.outcome import StopReason
+from pygents.outcome import Due, StopReason
+from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
     from pygents.actors.mailbox import Mailbox
     from pygents.agent import Agent
 
-__all__ = ["Accepted", "check_turn", "has_failed", "is_turn", "is_work", "work_in"]
+__all__ = ["Accepted", "check_turn", "due", "has_failed", "is_turn", "is_work", "work_in"]
 
 
 class Accepted(Envelope[Turn[Any]]):
@@ -54,6 +55,14 @@ def has_failed(turn: Turn[Any]) -> bool:
     """Return whether a turn in hand is spent, though its end is still being handled."""
     cut_by_itself = turn.running and turn.stop_reason is StopReason.CANCELLED
     return cut_by_itself or turn.stop_reason in {StopReason.ERROR, StopReason.TIMEOUT}
+
+
+def due(turn: Turn[Any]) -> Due:
+    """Return what is left to be done for a turn in hand that has completed."""
+    left: Due | None = turn.__dict__.get("_due")
+    if left is None:  # nobody has said so since its run began; a stream has been shown value by value
+        return Due.AFTER_TURN if is_streaming(turn.tool) else Due.VALUE
+    return left
 
 
 def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Turn[Any] | None, list[Turn[Any]]]:

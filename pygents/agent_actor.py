@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
-from pygents.acceptance import Accepted, check_turn, has_failed, is_turn, is_work, work_in
+from pygents.acceptance import Accepted, check_turn, due, has_failed, is_turn, is_work, work_in
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import answer, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
@@ -37,8 +37,8 @@ from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
 from pygents.intercept import run_failure_hooks
-from pygents.outcome import StopReason, fail, failure_behind
-from pygents.run import Drain, Run
+from pygents.outcome import Due, StopReason, fail, failure_behind
+from pygents.run import Drain, Run, drain_of
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["AgentActor"]
 
 logger = logging.getLogger("pygents.agent")
+
+_AFTER_TURN = Due.AFTER_TURN
 
 type Work = Envelope[Turn[Any]]
 type Result = tuple[Turn[Any], Any]
@@ -67,6 +69,7 @@ class AgentActor(AsyncActor):
         super().__init__()
         self._agent = weakref.ref(agent)
         self.cell = AgentCell(self, agent)
+        self._owed: Work | None = None  # what the drain yields the stored output of, and does not run
 
     def __str__(self) -> str:
         return self.cell.label
@@ -88,18 +91,27 @@ class AgentActor(AsyncActor):
 
     def is_running(self, agent: "Agent") -> bool:
         """Return whether somebody is draining the mailbox and has not just gone."""
-        drain = _drain_of(agent)
+        drain = drain_of(agent)
         return self.is_drained and not (drain is not None and drain.dropped)
 
     def snapshot(self) -> tuple[Turn[Any] | None, list[Turn[Any]]]:
         """Return the turn in hand and the queued ones, as they are at one moment."""
         return work_in(self.actor_inbox, cast("Agent", self._agent()))  # who else would ask?
 
-    def restore(self, current: Turn[Any] | None, queued: Sequence[Turn[Any]]) -> None:
-        """Take what a snapshot had. A turn that had failed by then is spent, and not taken."""
+    def restore(self, current: Turn[Any] | None, queued: Sequence[Turn[Any]], left: Due = Due.AFTER_TURN) -> None:
+        """Take what a snapshot had. A turn that had failed by then is spent, and not taken.
+
+        Args:
+            current: the turn in hand
+            queued: the queued turns
+            left: what is due for the turn in hand, if it had completed
+
+        """
         if current is not None and has_failed(current):
             logger.warning("%s does not restore %r, which had ended: %s", self, current, current.stop_reason)
         elif current is not None:
+            was_shown = left is Due.VALUE and is_streaming(current.tool)  # value by value
+            current.__dict__["_due"] = Due.AFTER_TURN if was_shown else left
             self.actor_inbox.hold(Accepted(current))
         for turn in queued:
             self.actor_inbox.put(Accepted(turn))
@@ -154,7 +166,7 @@ class AgentActor(AsyncActor):
             SafeExecutionError: if the caller is a tool or hook of the agent's own
 
         """
-        drain = _drain_of(agent)
+        drain = drain_of(agent)
         if current_agent() is agent and self._is_at(current_turn()):
             msg = f"{self} cannot wait in its own tool or hook for its own end: use agent.ref.stop(block=False)"
             raise SafeExecutionError(msg)
@@ -200,10 +212,11 @@ class AgentActor(AsyncActor):
                                 inside = True
                                 step = anext(values)
                     else:
-                        value = await turn.returning_in(frame)
+                        value = await turn.returning_in(frame) if envelope is not self._owed else self._stored()
                         if agent.hooks:
                             await show(agent, turn, value, partial(fail, turn))
                         inside = False
+                        turn.__dict__["_due"] = _AFTER_TURN
                         yield turn, value
                 except BaseException as error:
                     if inside:
@@ -228,7 +241,7 @@ class AgentActor(AsyncActor):
             if inbox.closed:
                 msg = f"{self} has stopped and runs no more turns"
                 raise ActorDeadError(msg)
-            other = _drain_of(agent)
+            other = drain_of(agent)
             if other is None or not other.dropped:
                 raise _running(agent)
             if other.lost:
@@ -282,7 +295,10 @@ class AgentActor(AsyncActor):
                     await self.cell.handle(envelope)
                     inbox.done(envelope)
             elif inbox.in_hand is not None and envelope.message.stop_reason is StopReason.COMPLETED:
-                await self._complete(agent, envelope)  # a snapshot was taken after its value and before its end
+                if due(envelope.message) is Due.VALUE:  # a snapshot was taken before the consumer got it
+                    self._owed = envelope
+                    return envelope
+                await self._complete(agent, envelope)  # or after its value and before its end
             else:
                 if agent.hooks:
                     await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
@@ -300,6 +316,11 @@ class AgentActor(AsyncActor):
             check_turn(agent, turn)
         except ValueError as error:
             await self._fail_late(agent, envelope, error)
+
+    def _stored(self) -> object:
+        """Return the output that is owed to the consumer; if it is cut while it gets it, the turn is run again."""
+        owed, self._owed = cast("Work", self._owed), None
+        return owed.message.output
 
     async def _complete(self, agent: "Agent", envelope: Work) -> None:
         """Do what follows the last value of a turn; the turn is spent by it, whatever happens."""
@@ -320,8 +341,10 @@ class AgentActor(AsyncActor):
 
     async def _follow_up(self, agent: "Agent", turn: Turn[Any]) -> None:
         try:
-            await run_agent_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
+            if due(turn) is not Due.PUT:
+                await run_agent_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
         finally:
+            turn.__dict__["_due"] = Due.PUT  # what it is left with, if the consumer is cancelled from here on
             output: object = turn.output
             if is_turn(output):
                 await self.put(agent, check_turn(agent, output), self._deliver_in_place)
@@ -371,12 +394,6 @@ class AgentActor(AsyncActor):
             answer(reply, envelope.message.output)
         else:
             fail_reply(reply, error, self.cell.label)
-
-
-def _drain_of(agent: "Agent") -> Drain | None:
-    """Return the drain that is on or was last; the agent keeps it, since it may keep the agent."""
-    drain: Drain | None = agent.__dict__.get("_drain")
-    return drain
 
 
 def _running(agent: "Agent") -> SafeExecutionError:

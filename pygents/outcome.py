@@ -13,7 +13,7 @@ from pygents.invocation import ExpiredError
 if TYPE_CHECKING:
     from pygents.turn import Turn
 
-__all__ = ["StopReason", "fail", "failure_behind", "recorded"]
+__all__ = ["Due", "StopReason", "fail", "failure_behind", "recorded"]
 
 logger = logging.getLogger("pygents")
 
@@ -29,6 +29,17 @@ class StopReason(StrEnum):
     """The tool or a hook raised."""
     CANCELLED = "cancelled"
     """Its consumer was cancelled or left, or the tool let a ``CancelledError`` out."""
+
+
+class Due(StrEnum):
+    """What is left to be done for a turn in hand whose tool has completed."""
+
+    VALUE = "value"
+    """The consumer is to get the value; all the rest comes after it."""
+    AFTER_TURN = "after_turn"
+    """The hooks for AFTER_TURN are to run; the rest comes after them."""
+    PUT = "put"
+    """The turn that was returned, if it is one, is to be put."""
 
 
 async def fail(turn: "Turn[Any]", error: BaseException) -> NoReturn:

@@ -307,7 +307,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             msg = f"{self!r} is running: a turn runs once at a time"
             raise SafeExecutionError(msg)
         state["start_time"] = run
-        state["end_time"] = state["stop_reason"] = state["output"] = state["_called_with"] = None
+        state["end_time"] = state["stop_reason"] = state["output"] = state["_called_with"] = state["_due"] = None
         return tool
 
     def _enter(self) -> Token[object] | None:
@@ -352,6 +352,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             _called_with=None,
         )
         twin.__dict__.pop("_run", None)
+        twin.__dict__.pop("_due", None)
         return twin
 
     def to_dict(self) -> dict[str, Any]:
