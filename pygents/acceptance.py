@@ -60,9 +60,9 @@ def has_failed(turn: Turn[Any]) -> bool:
 def due(turn: Turn[Any]) -> Due:
     """Return what is left to be done for a turn in hand that has completed."""
     left: Due | None = turn.__dict__.get("_due")
-    if left is None:  # nobody has said so since its run began; a stream has been shown value by value
-        return Due.AFTER_TURN if is_streaming(turn.tool) else Due.VALUE
-    return left
+    if left is None and turn.running and not is_streaming(turn.tool):  # a stream has been shown value by value
+        return Due.VALUE
+    return left or Due.AFTER_TURN
 
 
 def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Turn[Any] | None, list[Turn[Any]]]:

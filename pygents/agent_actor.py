@@ -49,8 +49,6 @@ __all__ = ["AgentActor"]
 
 logger = logging.getLogger("pygents.agent")
 
-_AFTER_TURN = Due.AFTER_TURN
-
 type Work = Envelope[Turn[Any]]
 type Result = tuple[Turn[Any], Any]
 
@@ -183,7 +181,7 @@ class AgentActor(AsyncActor):
         check_turn(cast("Agent", self._agent()), message)  # whoever drains holds the agent
 
     # One function, though a long one: only a generator itself can yield, and a second one would cost every value.
-    async def _results(  # noqa: C901, PLR0912
+    async def _results(  # noqa: C901, PLR0912, PLR0915
         self, agent: "Agent", drain: Drain
     ) -> AsyncGenerator[Result]:
         await self._begin_drain(agent, drain)
@@ -213,10 +211,11 @@ class AgentActor(AsyncActor):
                                 step = anext(values)
                     else:
                         value = await turn.returning_in(frame) if envelope is not self._owed else self._stored()
-                        if agent.hooks:
+                        if agent.hooks:  # else nobody can look between the end of its run and the consumer
+                            turn.__dict__["_due"] = Due.VALUE
                             await show(agent, turn, value, partial(fail, turn))
+                            turn.__dict__["_due"] = None
                         inside = False
-                        turn.__dict__["_due"] = _AFTER_TURN
                         yield turn, value
                 except BaseException as error:
                     if inside:
@@ -320,6 +319,7 @@ class AgentActor(AsyncActor):
     def _stored(self) -> object:
         """Return the output that is owed to the consumer; if it is cut while it gets it, the turn is run again."""
         owed, self._owed = cast("Work", self._owed), None
+        owed.message.__dict__["_due"] = None
         return owed.message.output
 
     async def _complete(self, agent: "Agent", envelope: Work) -> None:
