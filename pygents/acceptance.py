@@ -2,16 +2,23 @@
 
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from pygents.outcome import StopReason
+from pykka._envelope import Envelope
+
+from pygents.outcome import Due, StopReason
+from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
-    from pykka._envelope import Envelope
-
     from pygents.actors.mailbox import Mailbox
     from pygents.agent import Agent
 
-__all__ = ["check_turn", "has_failed", "is_turn", "is_work", "work_in"]
+__all__ = ["Accepted", "check_turn", "due", "has_failed", "is_turn", "is_work", "work_in"]
+
+
+class Accepted(Envelope[Turn[Any]]):
+    """Around a turn that the agent has accepted: if it cannot run it later, that is the turn's failure."""
+
+    __slots__ = ()
 
 
 def is_turn(message: object) -> TypeGuard[Turn[Any]]:
@@ -48,6 +55,14 @@ def has_failed(turn: Turn[Any]) -> bool:
     """Return whether a turn in hand is spent, though its end is still being handled."""
     cut_by_itself = turn.running and turn.stop_reason is StopReason.CANCELLED
     return cut_by_itself or turn.stop_reason in {StopReason.ERROR, StopReason.TIMEOUT}
+
+
+def due(turn: Turn[Any]) -> Due:
+    """Return what is left to be done for a turn in hand that has completed."""
+    left: Due | None = turn.__dict__.get("_due")
+    if left is None and turn.running and not is_streaming(turn.tool):  # a stream has been shown value by value
+        return Due.VALUE
+    return left or Due.AFTER_TURN
 
 
 def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Turn[Any] | None, list[Turn[Any]]]:

@@ -4,19 +4,34 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from pygents.context import frame_for, within
+from pygents.errors import TurnCancelledError
 from pygents.hooks import AgentHook
-from pygents.intercept import intercept
+from pygents.intercept import LeakedCancellationError, intercept
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
 
-__all__ = ["run_agent_hooks", "show"]
+__all__ = ["outside_turns", "run_agent_hooks", "show"]
 
 
 async def run_agent_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
     """Run the hooks for an event, with the agent and the turn as what is running."""
     await within(frame_for(turn, agent), intercept(agent.hooks, hook_type, *args))
+
+
+async def outside_turns(hooks: Awaitable[None]) -> None:
+    """Await hooks that are part of no turn of the agent's, but may run in a tool of another's.
+
+    Raises:
+        TurnCancelledError: if one let a ``CancelledError`` out by itself
+        BaseException: what else one raised
+
+    """
+    try:
+        await hooks
+    except LeakedCancellationError as leak:
+        raise TurnCancelledError(leak.reason) from leak.__cause__
 
 
 async def show(

@@ -47,7 +47,7 @@ class Hook(Protocol):
         """The same as ``type``."""
         ...
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[None]:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[None]:
         """Run the hook."""
         ...
 
@@ -78,7 +78,7 @@ class _HookFunction(Decorated):
         """The same as ``type``."""
         return self.type
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> None:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> None:
         """Run the function, with the fixed keyword arguments, under the lock if there is one."""
         if self._fixed:
             kwargs = await merge_fixed(self._fixed, kwargs, f"hook {self.__name__!r}")

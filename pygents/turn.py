@@ -13,7 +13,7 @@ from contextvars import Token, copy_context
 from time import time
 from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
 
-from pygents.arguments import evaluate_all, has_dynamic
+from pygents.arguments import are_same, evaluate_all, has_dynamic
 from pygents.context import Frame, frame_for, leave, running, within
 from pygents.errors import SafeExecutionError, WrongRunMethodError
 from pygents.generators import begin
@@ -55,6 +55,10 @@ else:
     from typing import TypeVar
 
     T = TypeVar("T")
+
+
+type CalledWith = tuple[list[Any], dict[str, Any], list[Any], dict[str, Any]]
+"""What a tool was called with, and what that had been evaluated from."""
 
 
 class Turn(Generic[T]):  # noqa: UP046 (as above)
@@ -175,9 +179,12 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
 
     @property
     def called_with(self) -> tuple[list[Any], dict[str, Any]] | None:
-        """The evaluated arguments of the run that is on or was last, if there was one."""
-        called_with: tuple[list[Any], dict[str, Any]] | None = self.__dict__["_called_with"]
-        return called_with
+        """The evaluated arguments of the run that is on, or of the last one if the next would be given the same."""
+        called_with: CalledWith | None = self.__dict__["_called_with"]
+        if called_with is None:
+            return None
+        args, kwargs, given, named = called_with
+        return (args, kwargs) if self.running or are_same(given, named, self.args, self.kwargs) else None
 
     async def returning(self) -> T:
         """Run the turn and return the value of its tool, a coroutine function.
@@ -307,7 +314,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             msg = f"{self!r} is running: a turn runs once at a time"
             raise SafeExecutionError(msg)
         state["start_time"] = run
-        state["end_time"] = state["stop_reason"] = state["output"] = state["_called_with"] = None
+        state["end_time"] = state["stop_reason"] = state["output"] = state["_called_with"] = state["_due"] = None
         return tool
 
     def _enter(self) -> Token[object] | None:
@@ -321,19 +328,25 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         args, kwargs = [*self.args], {**self.kwargs}
         if type(tool) is not CoroutineTool or has_dynamic(args, kwargs):
             return self._evaluate_and_attempt(tool)
-        state["_called_with"] = args, kwargs
+        state["_called_with"] = args, kwargs, args, kwargs
         return CoroutineTool.attempt(tool, args, kwargs)  # whatever attributes its function has
 
     async def _evaluate_and_attempt(self, tool: "Tool") -> "Outcome[T]":
         try:
-            args, kwargs = self.__dict__["_called_with"] = await evaluate_all(self.args, self.kwargs)
+            args, kwargs = await self._evaluate()
             return await tool(*args, **kwargs), None
         except BaseException as error:  # noqa: BLE001 (handed to the consumer)
             return None, error
 
+    async def _evaluate(self) -> tuple[list[Any], dict[str, Any]]:
+        given, named = [*self.args], {**self.kwargs}
+        args, kwargs = await evaluate_all(given, named)
+        self.__dict__["_called_with"] = args, kwargs, given, named
+        return args, kwargs
+
     async def _open(self, tool: "Tool") -> "AsyncGenerator[T]":
         """Call an async generator tool."""
-        args, kwargs = self.__dict__["_called_with"] = await evaluate_all(self.args, self.kwargs)
+        args, kwargs = await self._evaluate()
         return cast("AsyncGenerator[T]", tool(*args, **kwargs))
 
     def copy(self) -> "Turn[T]":
@@ -352,6 +365,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             _called_with=None,
         )
         twin.__dict__.pop("_run", None)
+        twin.__dict__.pop("_due", None)
         return twin
 
     def to_dict(self) -> dict[str, Any]:
