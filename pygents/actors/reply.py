@@ -5,14 +5,16 @@ once and then calls ``get()``. Here a future made from others knows its sources,
 way.
 
 Invariants: ``_lock`` guards the outcome and the list of wake-ups; the outcome is set once; each wake-up that was added
-is called once, after the outcome is there and outside the lock, on the thread that set it. The lock is re-entrant, for
-a finalizer that answers askers on a thread that is inside it; there is no call between a look at a field and the change
-that relies on it. A future that is derived from others has no outcome until somebody asks for it (pykka's lazy
-semantics); its function runs once, under ``_once``, and so does a get hook.
+is called once, after the outcome is there and outside the lock, on the thread that set it; if one of them fails, each
+is called again on another thread, which does no harm. The lock is re-entrant, for a finalizer that answers askers on a
+thread that is inside it; there is no call between a look at a field and the change that relies on it. A future
+that is derived from others has no outcome until somebody asks for it (pykka's lazy semantics); its function runs once,
+under ``_once``, and so does a get hook.
 """
 
 # pyright: reportPrivateUsage=false
 
+import _thread
 import asyncio
 import functools
 import math
@@ -21,10 +23,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, cast
 
 from pykka import Future, ThreadingFuture, Timeout
+
+from pygents.actors.loops import resolve_from_anywhere
 
 __all__ = ["Producer", "Reply", "check_timeout"]
 
@@ -217,9 +222,13 @@ class Reply[T](Future[T]):
             self._error = error
             self._traceback = None if error is None else error.__traceback__
             self._done = True
-            wakeups, self._wakeups = self._wakeups, None
-        for wake in wakeups or ():
-            wake()
+            wakeups, self._wakeups = self._wakeups or [], None
+        try:
+            for wake in wakeups:
+                wake()
+        except BaseException:  # an interrupt, or no room near the recursion limit: nobody must stay asleep
+            _thread.start_new_thread(_wake_again, (wakeups,))
+            raise
 
     def _outcome(self) -> T:
         if self._error is not None:
@@ -305,7 +314,7 @@ class Reply[T](Future[T]):
         waiter: asyncio.Future[None] = loop.create_future()
 
         def wake() -> None:
-            _resolve_from_anywhere(loop, waiter)
+            resolve_from_anywhere(loop, waiter)
 
         if self._add_wakeup(wake):
             try:
@@ -314,20 +323,10 @@ class Reply[T](Future[T]):
                 self._drop_wakeup(wake)
 
 
-def _resolve_from_anywhere(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
-    if loop is asyncio._get_running_loop():
-        _resolve(waiter)
-        return
-    try:
-        loop.call_soon_threadsafe(_resolve, waiter)
-    except RuntimeError:
-        if not loop.is_closed():  # a closed loop has nobody left who waits
-            raise
-
-
-def _resolve(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _wake_again(wakeups: Iterable[Callable[[], object]]) -> None:
+    for wake in wakeups:
+        with suppress(Exception):
+            wake()
 
 
 async def _wait[S](future: Future[S]) -> S:

@@ -8,7 +8,7 @@ import pytest
 from pykka import ThreadingActor, ThreadingFuture, Timeout
 
 from pygents.actors import AsyncActor, Reply, ThreadDispatcher
-from pygents.actors.reply import _resolve_from_anywhere
+from pygents.actors.loops import resolve_from_anywhere
 from tests.actors.helpers import PATIENCE, Echo, Gate, in_thread, until
 
 
@@ -298,7 +298,7 @@ def test_any_other_failure_to_wake_is_not_hidden():
             return False
 
     with pytest.raises(RuntimeError, match="deaf"):
-        _resolve_from_anywhere(Deaf(), None)
+        resolve_from_anywhere(Deaf(), None)
 
 
 async def test_an_asker_who_settles_the_reply_itself_does_the_actor_no_harm():
