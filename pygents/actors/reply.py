@@ -1,15 +1,14 @@
 """Reply: a pykka future that asyncio can await, on any loop, and that never blocks one.
 
 pykka builds ``map``, ``filter``, ``join`` and ``reduce`` on a hook that blocks in ``get()``, and its ``await`` yields
-once and then calls ``get()``. Here a future made from others knows its sources, so that it can wait for them either
-way.
+once and then calls ``get()``. Here a future made from others knows its sources and can wait for them either way.
 
 Invariants: ``_lock`` guards the outcome and the list of wake-ups; the outcome is set once; each wake-up that was added
-is called once, after the outcome is there and outside the lock, on the thread that set it; if one of them fails, each
-is called again on another thread, which does no harm. The lock is re-entrant, for a finalizer that answers askers on a
-thread that is inside it; there is no call between a look at a field and the change that relies on it. A future
-that is derived from others has no outcome until somebody asks for it (pykka's lazy semantics); its function runs once,
-under ``_once``, and so does a get hook.
+is called once, after the outcome is there and outside the lock, on the thread that set it; if one fails, each is called
+again on another thread, which does no harm. The lock is re-entrant, for a finalizer that answers askers on a thread
+that is inside it; there is no call between a look at a field and the change that relies on it. A future that is derived
+from others has no outcome until somebody asks for it (pykka's lazy semantics); its function runs once, under ``_once``,
+and so does a get hook.
 """
 
 # pyright: reportPrivateUsage=false
@@ -37,11 +36,15 @@ type ExcInfo = tuple[type[BaseException] | None, BaseException | None, Traceback
 
 _POLL = 0.1  # seconds after which a thread that waits for a foreign future looks whether anybody still wants it
 
-_SLICE = 1.0  # seconds after which a thread that waits for an actor looks whether the actor's loop has been closed
+_SLICE = 1.0  # seconds after which who waits for an actor elsewhere looks whether the actor's loop has been closed
 
 
 class Producer(Protocol):
     """What is going to set a reply."""
+
+    @property
+    def serving_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it does so on, if any."""
 
     def _refuse_to_block(self) -> None:
         """Raise `WouldDeadlockError` if the reply could never come while this thread waits."""
@@ -294,8 +297,6 @@ class Reply[T](Future[T]):
                 return await _wait_on_thread(self)
             if self._combine is not None:
                 return await self._combine_async([await _wait(source) for source in self._sources])
-            if self._producer is not None:
-                self._producer._notice_a_closed_loop()
             await self._wait_for_outcome()
         return self._outcome()
 
@@ -312,12 +313,18 @@ class Reply[T](Future[T]):
     async def _wait_for_outcome(self) -> None:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
+        elsewhere = self._producer
+        if elsewhere is not None and elsewhere.serving_loop in (loop, None):
+            elsewhere = None  # this loop would not wait if it were closed
 
         def wake() -> None:
             resolve_from_anywhere(loop, waiter)
 
         if self._add_wakeup(wake):
             try:
+                while elsewhere is not None and not waiter.done():
+                    elsewhere._notice_a_closed_loop()
+                    await asyncio.wait([waiter], timeout=_SLICE)
                 await waiter
             finally:
                 self._drop_wakeup(wake)

@@ -301,6 +301,21 @@ def test_any_other_failure_to_wake_is_not_hidden():
         resolve_from_anywhere(Deaf(), None)
 
 
+async def test_waiting_for_an_actor_of_ones_own_loop_sets_no_timer():
+    opened = asyncio.Event()
+
+    class Waits(AsyncActor):
+        async def on_receive(self, message):
+            await opened.wait()
+
+    ref = Waits.start()
+    waiting = asyncio.ensure_future(ref.ask_async("wait"))
+    await until(lambda: ref.actor_inbox.in_hand is not None)
+    assert asyncio.get_running_loop()._scheduled == []
+    opened.set()
+    await waiting
+
+
 async def test_an_asker_who_settles_the_reply_itself_does_the_actor_no_harm():
     ref = Echo.start()
     reply = ref.ask(1, block=False)
