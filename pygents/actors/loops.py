@@ -184,7 +184,8 @@ def end_closed_loops() -> None:
 
 def resolve_from_anywhere(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
     """Wake who waits for a future of the loop, from any thread; a closed loop has nobody left who waits."""
-    if loop is asyncio._get_running_loop():  # noqa: SLF001 (documented; None, not an error)
+    here = asyncio._get_running_loop() is loop  # noqa: SLF001 (documented; None, not an error)
+    if here and asyncio.current_task(loop) is not None:  # a signal handler may run while the loop is asleep
         _resolve(waiter)
         return
     try:

@@ -301,6 +301,28 @@ def test_any_other_failure_to_wake_is_not_hidden():
         resolve_from_anywhere(Deaf(), None)
 
 
+async def test_the_loop_is_woken_by_an_outcome_that_comes_outside_any_task(monkeypatch):
+    """As from a signal handler, which may run on the loop's own thread while the loop is asleep."""
+
+    def wake(*args):
+        woken.append(args)
+        return call_soon_threadsafe(*args)
+
+    async def settle():
+        replies[0].set("in a task")
+
+    loop, woken, replies = asyncio.get_running_loop(), [], [Reply(), Reply()]
+    call_soon_threadsafe = loop.call_soon_threadsafe
+    monkeypatch.setattr(loop, "call_soon_threadsafe", wake)
+    settling = asyncio.create_task(settle())
+    assert await replies[0] == "in a task"
+    await settling
+    assert woken == []
+    loop.call_soon(replies[1].set, "outside")
+    assert await replies[1] == "outside"
+    assert len(woken) == 1
+
+
 async def test_waiting_for_an_actor_of_ones_own_loop_sets_no_timer():
     opened = asyncio.Event()
 
