@@ -309,9 +309,10 @@ class Cell[A: AsyncActor]:
         return given_back
 
     def leave_pykka(self) -> None:
-        """Be dead to pykka."""
+        """Be dead to pykka, which logs it; a handler of the log that raises must not keep the rest from its end."""
         self.ref.actor_stopped.set()
-        ActorRegistry.unregister(self.ref)
+        with suppress(BaseException):
+            ActorRegistry.unregister(self.ref)
 
     def finish(self, rest: Sequence[Envelope[Any]]) -> None:
         """End at once, without any of the actor's own code; the mailbox has been closed."""
