@@ -96,6 +96,44 @@ def broken_log(monkeypatch):
     logger.removeHandler(handler)
 
 
+@pytest.fixture
+def broken_pykka_log(monkeypatch, caplog):
+    """Have pykka's log raise where an actor ends: it logs there, as DEBUG, that it is unregistered."""
+    logger = logging.getLogger("pykka")
+    caplog.set_level("DEBUG", "pykka")
+    monkeypatch.setattr(logger, "propagate", False)
+    handler = Raises()
+    handler.addFilter(lambda record: record.getMessage().startswith("Unregistered"))
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("broken_pykka_log")
+class TestWhenPykkaCannotLog:
+    @pytest.mark.parametrize("message", ["fine", KeyError("gone")], ids=["stop", "failure"])
+    async def test_whoever_waits_for_an_actor_that_ends_is_answered(self, message):
+        log = []
+        ref = Life.start(log)
+        ref.tell(message)
+        stopped = ref.stop(block=False)
+        assert await stopped.get_async(timeout=5) is True
+        assert log[-1] == ("stop" if message == "fine" else ("failure", message))
+        assert ActorRegistry.get_all() == []
+
+    def test_whoever_stops_an_actor_that_nobody_drains_is_answered(self):
+        class Undrained(Life):
+            dispatcher = CallerDispatcher
+
+        log = []
+        ref = Undrained.start(log)
+        asked = ref.ask("asked", block=False)
+        assert ref.stop() is True
+        with pytest.raises(ActorDeadError):
+            asked.get(timeout=0)
+        assert log == ["stop"]
+
+
 class Nameless(Life):
     """Has a text that raises from the moment that it runs."""
 
