@@ -10,6 +10,8 @@ from pygents.actors import LoopDispatcher, Reply
 from tests.actors.helpers import PATIENCE, Echo, in_thread, until
 from tests.actors.test_mailbox import opened
 
+pytestmark = pytest.mark.real_time  # another thread does the waking
+
 ROOM = range(1, 16)
 """Frames that are left: at the lower end nothing can be called, at the upper end everything succeeds."""
 
