@@ -215,8 +215,10 @@ class TestATextThatRaises:
         assert await stopped.get_async(timeout=5) is True
         assert await other.ask_async("alive") == "alive"
         assert messages_of(caplog, "without handling") == [
-            f"{ref} ended without handling 1 of its messages, the oldest: "
-            f"<Unspeakable whose repr raises {kind.__name__}>"
+            (
+                f"{ref} ended without handling 1 of its messages, the oldest: "
+                f"<Unspeakable whose repr raises {kind.__name__}>"
+            )
         ]
 
     async def test_of_a_failure_does_not_keep_the_asker_from_its_answer(self, kind):
