@@ -113,7 +113,7 @@ async def _end(member: Member) -> None:
     try:
         await member()
     except Exception:
-        with suppress(Exception):
+        with suppress(BaseException):
             logger.critical("an actor could not be ended with its loop:", exc_info=True)
 
 
