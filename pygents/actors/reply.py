@@ -280,7 +280,7 @@ class Reply[T](Future[T]):
     def _make_once(self, make: Callable[[], T], timeout: float | None = None) -> T:
         """Return the value, made by the first who comes. An exception is not kept: the next one tries, as in pykka."""
         once = cast("threading.RLock", self._once)
-        if not once.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+        if not once.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)):
             raise _timed_out(timeout)
         try:
             if not self._done:
