@@ -69,7 +69,7 @@ class Reply[T](Future[T]):
         self._value: T | None = None
         self._error: BaseException | None = None
         self._traceback: TracebackType | None = None
-        self._wakeups: list[Callable[[], object]] | None = None
+        self._wakeups: dict[Callable[[], object], None] | None = None
         self._sources: Sequence[Future[Any]] = ()
         self._combine: Callable[[list[Any]], T] | None = None
         self._once: threading.RLock | None = None
@@ -225,7 +225,7 @@ class Reply[T](Future[T]):
             self._error = error
             self._traceback = None if error is None else error.__traceback__
             self._done = True
-            wakeups, self._wakeups = self._wakeups or [], None
+            wakeups, self._wakeups = self._wakeups or {}, None
         try:
             for wake in wakeups:
                 wake()
@@ -242,15 +242,14 @@ class Reply[T](Future[T]):
         with self._lock:
             if self._done:
                 return False
-            if self._wakeups is None:
-                self._wakeups = []
-            self._wakeups.append(wake)
+            self._wakeups = self._wakeups or {}
+            self._wakeups[wake] = None
             return True
 
     def _drop_wakeup(self, wake: Callable[[], object]) -> None:
         with self._lock:
-            if self._wakeups is not None and wake in self._wakeups:
-                self._wakeups.remove(wake)
+            if self._wakeups is not None:
+                self._wakeups.pop(wake, None)
 
     def _block(self, timeout: float | None) -> None:
         if self._producer is not None:
@@ -281,7 +280,7 @@ class Reply[T](Future[T]):
     def _make_once(self, make: Callable[[], T], timeout: float | None = None) -> T:
         """Return the value, made by the first who comes. An exception is not kept: the next one tries, as in pykka."""
         once = cast("threading.RLock", self._once)
-        if not once.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+        if not once.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)):
             raise _timed_out(timeout)
         try:
             if not self._done:
@@ -327,7 +326,8 @@ class Reply[T](Future[T]):
                     await asyncio.wait([waiter], timeout=_SLICE)
                 await waiter
             finally:
-                self._drop_wakeup(wake)
+                if not self._done:
+                    self._drop_wakeup(wake)
 
 
 def _wake_again(wakeups: Iterable[Callable[[], object]]) -> None:

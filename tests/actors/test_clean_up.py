@@ -214,11 +214,9 @@ class TestATextThatRaises:
         ref.tell(Unspeakable(kind))
         assert await stopped.get_async(timeout=5) is True
         assert await other.ask_async("alive") == "alive"
+        shown = f"<Unspeakable whose repr raises {kind.__name__}>"
         assert messages_of(caplog, "without handling") == [
-            (
-                f"{ref} ended without handling 1 of its messages, the oldest: "
-                f"<Unspeakable whose repr raises {kind.__name__}>"
-            )
+            f"{ref} ended without handling 1 of its messages, the oldest: {shown}"
         ]
 
     async def test_of_a_failure_does_not_keep_the_asker_from_its_answer(self, kind):

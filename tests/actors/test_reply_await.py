@@ -323,6 +323,25 @@ async def test_the_loop_is_woken_by_an_outcome_that_comes_outside_any_task(monke
     assert len(woken) == 1
 
 
+async def test_who_stops_waiting_is_found_in_one_step_however_many_wait():
+    class Counted:
+        looks = 0
+
+        def __eq__(self, other):
+            Counted.looks += 1
+            return self is other
+
+        __hash__ = object.__hash__
+
+    reply, wakes = Reply(), [Counted() for _ in range(1000)]
+    for wake in wakes:
+        assert reply._add_wakeup(wake)
+    for wake in reversed(wakes):
+        reply._drop_wakeup(wake)
+    assert not reply._wakeups
+    assert Counted.looks < len(wakes)
+
+
 async def test_waiting_for_an_actor_of_ones_own_loop_sets_no_timer():
     opened = asyncio.Event()
 
