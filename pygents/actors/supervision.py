@@ -1,0 +1,234 @@
+"""Supervision: what becomes of an actor that has failed. Policy only: it applies nothing, and knows no actor.
+
+The terms are those of Erlang/OTP's ``supervisor`` (strategy, restart type, restart intensity) and of Akka's supervisor
+strategies (directive, backoff). Everything here is a value, apart from `RestartWindow` and `BackoffClock`, which one
+supervisor keeps and touches on its own loop alone.
+"""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import cast
+
+__all__ = ["Backoff", "BackoffClock", "Directive", "Restart", "RestartWindow", "Strategy", "Supervision"]
+
+logger = logging.getLogger("pygents.actors")
+
+
+class Strategy(Enum):
+    """Which children are stopped and started again when one of them is restarted."""
+
+    ONE_FOR_ONE = "one_for_one"
+    """That child alone."""
+    ONE_FOR_ALL = "one_for_all"
+    """All children of the supervisor."""
+    REST_FOR_ONE = "rest_for_one"
+    """That child and those that were started after it."""
+
+
+class Restart(Enum):
+    """When a child that has ended is started again, as in OTP's child specification."""
+
+    PERMANENT = "permanent"
+    """Always, also when it ends itself; not when it is stopped from outside."""
+    TRANSIENT = "transient"
+    """When it has failed."""
+    TEMPORARY = "temporary"
+    """Never, not even when a sibling's failure took it down."""
+
+
+class Directive(Enum):
+    """What is done about a failure."""
+
+    RESUME = "resume"
+    """The message is spent; the actor goes on as it is."""
+    RETRY = "retry"
+    """The same message again, ahead of all others."""
+    RESTART = "restart"
+    """The message is spent; a fresh actor goes on with the rest."""
+    STOP = "stop"
+    """The message is spent, and the actor ends."""
+    ESCALATE = "escalate"
+    """The supervisor fails with this failure, and its own supervisor decides."""
+
+
+type Decide = Mapping[type[BaseException], Directive] | Callable[[BaseException], Directive]
+"""A directive for each class of exceptions, or a quick plain function that gives one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """How long to wait before a child is started again, while its messages wait in its mailbox.
+
+    Raises:
+        ValueError: if the times are not above zero, `maximum` is below `initial`, `factor` below 1 or `jitter` not
+            between 0 and 1
+
+    """
+
+    initial: float = 0.1
+    """Seconds before the first restart."""
+    maximum: float = 30.0
+    """Seconds that no wait exceeds. After so long without a restart, waits begin with `initial` again."""
+    factor: float = 2.0
+    """How many times longer each wait is than the one before."""
+    jitter: float = 0.1
+    """The part of a wait that chance may take off it, so that children that fail together do not return together."""
+
+    def __post_init__(self) -> None:
+        _check(_is_time(self.initial), "initial", "a number of seconds above zero", self.initial)
+        _check(_is_time(self.maximum), "maximum", "a number of seconds above zero", self.maximum)
+        _check(self.maximum >= self.initial, "maximum", f"at least initial, {self.initial!r}", self.maximum)
+        _check(_is_number(self.factor) and self.factor >= 1, "factor", "a number of at least 1", self.factor)
+        _check(_is_number(self.jitter) and 0 <= self.jitter <= 1, "jitter", "between 0 and 1", self.jitter)
+
+    def delay(self, restart: int, chance: float) -> float:
+        """Return the seconds to wait.
+
+        Args:
+            restart: which restart in a row it is, from 1
+            chance: a random number from 0 to 1
+
+        """
+        return min(self._grown(restart - 1), self.maximum) * (1 - self.jitter * chance)
+
+    def _grown(self, times: int) -> float:
+        try:
+            return float(self.initial * self.factor**times)
+        except OverflowError:
+            return math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervision:
+    """What a supervisor does about the failures of its children.
+
+    Raises:
+        TypeError: if a field is of the wrong type
+        ValueError: if a number is out of its range
+
+    """
+
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    """Whom a restart concerns."""
+    max_restarts: int = 3
+    """Restarts within `within` seconds that are put up with; one more, and the supervisor fails."""
+    within: float = 5.0
+    """The seconds in which `max_restarts` are counted."""
+    backoff: Backoff | None = None
+    """How long to wait before each restart; None for not at all."""
+    decide: Decide | None = None
+    """The directive for a failure; without one, and for what a mapping does not name, it is RESTART."""
+    max_attempts: int = 3
+    """How many times one message is run at the most, whatever asks for it again."""
+
+    def __post_init__(self) -> None:
+        _check(_is_a(self.strategy, Strategy), "strategy", "a Strategy", self.strategy)
+        _check(_is_count(self.max_restarts, 0), "max_restarts", "an integer of at least 0", self.max_restarts)
+        _check(_is_time(self.within), "within", "a number of seconds above zero", self.within)
+        _check(_is_a(self.backoff, (Backoff, type(None))), "backoff", "a Backoff or None", self.backoff)
+        _check(_is_count(self.max_attempts, 1), "max_attempts", "an integer of at least 1", self.max_attempts)
+        object.__setattr__(self, "decide", _checked_decide(self.decide))
+
+    def directive_for(self, failure: BaseException) -> Directive:
+        """Return what to do about a failure; a `decide` that does not say so is logged, and RESTART it is."""
+        decide = self.decide
+        if decide is None:
+            return Directive.RESTART
+        if not isinstance(decide, Mapping):
+            return _asked(decide, failure)
+        table = cast("Mapping[type, Directive]", decide)
+        return next((table[kind] for kind in type(failure).__mro__ if kind in table), Directive.RESTART)
+
+
+@dataclass(slots=True)
+class RestartWindow:
+    """The restarts of the last seconds, as OTP counts its restart intensity."""
+
+    max_restarts: int
+    """Restarts that are put up with."""
+    within: float
+    """The seconds in which they are counted."""
+    _restarts: deque[float] = field(default_factory=deque)
+
+    def admits(self, now: float) -> bool:
+        """Count a restart at `now`, in seconds, and return whether it is put up with."""
+        self._restarts.append(now)
+        while now - self._restarts[0] > self.within:
+            self._restarts.popleft()
+        return len(self._restarts) <= self.max_restarts
+
+
+@dataclass(slots=True)
+class BackoffClock:
+    """Which restart in a row the next one is."""
+
+    backoff: Backoff
+    """How long to wait."""
+    _restarts: int = 0
+    _latest: float = -math.inf
+
+    def next_delay(self, now: float, chance: float) -> float:
+        """Count a restart that is asked for at `now`, and return the seconds to wait before it.
+
+        The wait itself is not quiet time: that is counted from its end.
+        """
+        if now - self._latest >= self.backoff.maximum:
+            self._restarts = 0
+        self._restarts += 1
+        delay = self.backoff.delay(self._restarts, chance)
+        self._latest = now + delay
+        return delay
+
+
+def _asked(decide: Callable[[BaseException], object], failure: BaseException) -> Directive:
+    try:
+        directive = decide(failure)
+    except Exception:
+        logger.exception("decide raised for %r, so it is RESTART:", failure)
+        return Directive.RESTART
+    if isinstance(directive, Directive):
+        return directive
+    logger.error("decide gave %r for %r, which is no Directive, so it is RESTART", directive, failure)
+    return Directive.RESTART
+
+
+def _checked_decide(decide: object) -> object:
+    if decide is None or (callable(decide) and not _is_a(decide, (type, Mapping))):
+        return decide
+    _check(_is_a(decide, Mapping), "decide", "a mapping from exception classes, a function, or None", decide)
+    table = dict(cast("Mapping[object, object]", decide))
+    for kind, directive in table.items():
+        _check(
+            _is_a(kind, type) and issubclass(cast("type", kind), BaseException),
+            "decide",
+            "keyed by classes of exceptions",
+            kind,
+        )
+        _check(_is_a(directive, Directive), "decide", "a mapping to Directives", directive)
+    return table
+
+
+def _is_a(value: object, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kind)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and _is_number(value) and value > 0
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _check(holds: object, name: str, wanted: str, given: object) -> None:
+    if not holds:
+        msg = f"{name} must be {wanted}, not {given!r}"
+        raise (ValueError if _is_number(given) else TypeError)(msg)
