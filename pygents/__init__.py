@@ -4,6 +4,7 @@ An agent is an actor: its mailbox is its queue of turns, and it runs one turn at
 function, and the arguments to call it with. ``agent.run()`` streams the results.
 """
 
+from pygents.actors.system import ActorSystem, ShutdownReport
 from pygents.agent import Agent
 from pygents.context import current_agent, current_turn
 from pygents.errors import (
@@ -22,6 +23,7 @@ from pygents.tool import Tool, ToolMetadata, tool
 from pygents.turn import StopReason, Turn
 
 __all__ = [
+    "ActorSystem",
     "Agent",
     "AgentHook",
     "AgentRegistry",
@@ -32,6 +34,7 @@ __all__ = [
     "Memory",
     "MemoryHook",
     "SafeExecutionError",
+    "ShutdownReport",
     "StopReason",
     "Tool",
     "ToolHook",

@@ -8,6 +8,9 @@ by ``pygents``, those of the runtime (``ActorFailedError``, ``WouldDeadlockError
 __all__ = [
     "ActorFailedError",
     "SafeExecutionError",
+    "StartTimeoutError",
+    "SystemFailedError",
+    "TooManyRestartsError",
     "TurnCancelledError",
     "TurnTimeoutError",
     "UnregisteredAgentError",
@@ -121,6 +124,50 @@ class WouldDeadlockError(RuntimeError):
             f"{self.waiting} would wait for ever for {self.target}: both run on the event loop of this thread. "
             "Await the answer instead: ask_async(), stop_async(), or block=False and await"
         )
+
+
+class StartTimeoutError(RuntimeError):
+    """Raised when one of an actor's ``on_*`` methods takes longer than it may."""
+
+    def __init__(self, path: str, method: str, seconds: float) -> None:
+        super().__init__(path, method, seconds)
+        self.path = path
+        """The actor's path."""
+        self.method = method
+        """The method's name."""
+        self.seconds = seconds
+        """How long it may take."""
+
+    def __str__(self) -> str:
+        return f"{self.method} of {self.path} took longer than the {self.seconds} seconds that it may"
+
+
+class TooManyRestartsError(RuntimeError):
+    """Raised by a supervisor to its own: its children need more restarts than it puts up with."""
+
+    def __init__(self, path: str, max_restarts: int, within: float) -> None:
+        super().__init__(path, max_restarts, within)
+        self.path = path
+        """The supervisor's path."""
+        self.max_restarts = max_restarts
+        """The restarts that it puts up with."""
+        self.within = within
+        """The seconds in which it counts them."""
+
+    def __str__(self) -> str:
+        return f"the children of {self.path} needed more than {self.max_restarts} restarts within {self.within} seconds"
+
+
+class SystemFailedError(RuntimeError):
+    """Raised out of ``async with ActorSystem``: a failure has come up to the root. Its causes end in the first one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+        """The system's name."""
+
+    def __str__(self) -> str:
+        return f"the actor system {self.name!r} has failed: no supervisor could deal with what happened in it"
 
 
 class WrongRunMethodError(Exception):

@@ -10,6 +10,9 @@ from pygents import errors
 ARGUMENTS = {
     "ActorFailedError": ("Counter (urn:1)", "SystemExit(3)"),
     "SafeExecutionError": ("Cannot change property 'args' while the turn is running.",),
+    "StartTimeoutError": ("team/writer", "on_start", 30.0),
+    "SystemFailedError": ("shop",),
+    "TooManyRestartsError": ("team", 3, 5.0),
     "TurnCancelledError": ("its consumer left",),
     "TurnTimeoutError": (0.25,),
     "UnregisteredAgentError": ("it's",),

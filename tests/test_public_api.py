@@ -24,6 +24,7 @@ TABLE = {
         "ToolHook",
         "MemoryHook",
     },
+    "pygents.actors.system": {"ActorSystem", "ShutdownReport"},
     "pygents.memory": {"Memory"},
     "pygents.registry": {"ToolRegistry", "AgentRegistry", "HookRegistry"},
 }
@@ -37,7 +38,13 @@ ERRORS = {
     "UnregisteredToolError",
     "WrongRunMethodError",
 }
-RUNTIME_ERRORS = {"ActorFailedError", "WouldDeadlockError"}
+RUNTIME_ERRORS = {
+    "ActorFailedError",
+    "StartTimeoutError",
+    "SystemFailedError",
+    "TooManyRestartsError",
+    "WouldDeadlockError",
+}
 MODULES = ["pygents", *(module.name for module in pkgutil.walk_packages(pygents.__path__, "pygents."))]
 
 

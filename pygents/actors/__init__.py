@@ -3,26 +3,70 @@
 from pykka import ActorDeadError, ActorProxy, ActorRegistry, Timeout, get_all
 
 from pygents.actors.actor import AsyncActor
+from pygents.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher, LoopDispatcher, ThreadDispatcher
+from pygents.actors.events import EventsLost
+from pygents.actors.lifecycle import (
+    ActorFailed,
+    ActorRestarted,
+    ActorStarted,
+    ActorStopped,
+    DeadLetterRecorded,
+    Event,
+    SupervisorFailed,
+)
 from pygents.actors.mailbox import Mailbox
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
-from pygents.errors import ActorFailedError, WouldDeadlockError
+from pygents.actors.statistics import Statistics
+from pygents.actors.supervision import Backoff, Directive, Restart, Strategy, Supervision
+from pygents.actors.supervisor import Supervisor
+from pygents.actors.watch import Ended, Terminated
+from pygents.errors import (
+    ActorFailedError,
+    StartTimeoutError,
+    SystemFailedError,
+    TooManyRestartsError,
+    WouldDeadlockError,
+)
 
 __all__ = [
     "ActorDeadError",
+    "ActorFailed",
     "ActorFailedError",
     "ActorProxy",
     "ActorRef",
     "ActorRegistry",
+    "ActorRestarted",
+    "ActorStarted",
+    "ActorStopped",
     "AsyncActor",
+    "Backoff",
     "CallerDispatcher",
+    "DeadLetter",
+    "DeadLetterReason",
+    "DeadLetterRecorded",
+    "DeadLetters",
+    "Directive",
     "Dispatcher",
+    "Ended",
+    "Event",
+    "EventsLost",
     "LoopDispatcher",
     "Mailbox",
     "Reply",
+    "Restart",
+    "StartTimeoutError",
+    "Statistics",
+    "Strategy",
+    "Supervision",
+    "Supervisor",
+    "SupervisorFailed",
+    "SystemFailedError",
+    "Terminated",
     "ThreadDispatcher",
     "Timeout",
+    "TooManyRestartsError",
     "WouldDeadlockError",
     "get_all",
 ]

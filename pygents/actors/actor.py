@@ -11,7 +11,7 @@ ours but what pykka's actors have; its `Cell` is the runtime's, and runs it. The
 import os
 import threading
 from inspect import CO_ASYNC_GENERATOR
-from typing import Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from pykka import Actor, Future
 from pykka._envelope import Envelope
@@ -20,9 +20,13 @@ from pygents.actors.cell import Cell
 from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, check_dispatcher
 from pygents.actors.flag import Flag
 from pygents.actors.mailbox import Mailbox
-from pygents.actors.ref import ActorRef
+from pygents.actors.ref import ActorRef, OwnStop
 from pygents.actors.registry import adapt_registry
 from pygents.actors.reply import Reply
+from pygents.actors.supervision import Supervision
+
+if TYPE_CHECKING:
+    from pygents.actors.child_spec import Spawnable
 
 __all__ = ["AsyncActor"]
 
@@ -42,13 +46,22 @@ class AsyncActor(Actor):
     dispatcher: ClassVar[type[Dispatcher]] = LoopDispatcher
     """Where the messages of this class's actors are handled."""
 
+    supervision: ClassVar[Supervision] = Supervision()
+    """What is done about the failures of the children that its actors spawn."""
+
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        made: list[AsyncActor] | None = getattr(_starting, "made", None)
+        if made is None and (cell := getattr(_starting, "again", None)) is not None and type(self) is type(cell.actor):
+            _starting.again = None
+            self.actor_urn, self.actor_inbox = cell.ref.actor_urn, cell.inbox
+            self.actor_stopped, self._actor_ref = cell.ref.actor_stopped, cell.ref
+            return
         # Not pykka's, a tenth of a start: it makes an event and a ref for us to replace. A test pins what it sets.
         self.actor_urn = _new_urn()
         self.actor_inbox: Mailbox[Envelope[Any]] = self._create_actor_inbox()  # pyright: ignore[reportIncompatibleVariableOverride]
         self.actor_stopped = Flag()
         self._actor_ref: ActorRef[Any] = ActorRef(self)  # pyright: ignore[reportIncompatibleVariableOverride]
-        if (made := getattr(_starting, "made", None)) is not None:
+        if made is not None:
             made.append(self)
 
     @classmethod
@@ -60,11 +73,7 @@ class AsyncActor(Actor):
             TypeError: if the class cannot be run as it is
 
         """
-        check_dispatcher(cls.__name__, cls.dispatcher)
-        code = getattr(cls.on_receive, "__code__", None)  # inspect's own function takes ten times as long
-        if code is not None and code.co_flags & CO_ASYNC_GENERATOR:
-            msg = f"{cls.__name__}.on_receive is an async generator function: an answer is returned, not yielded"
-            raise TypeError(msg)
+        cls._check_class()
         made: list[AsyncActor] = []
         outer, _starting.made = getattr(_starting, "made", None), made
         try:
@@ -75,6 +84,64 @@ class AsyncActor(Actor):
             raise
         finally:
             _starting.made = outer
+
+    @classmethod
+    def _check_class(cls) -> None:
+        check_dispatcher(cls.__name__, cls.dispatcher)
+        code = getattr(cls.on_receive, "__code__", None)  # inspect's own function takes ten times as long
+        if code is not None and code.co_flags & CO_ASYNC_GENERATOR:
+            msg = f"{cls.__name__}.on_receive is an async generator function: an answer is returned, not yielded"
+            raise TypeError(msg)
+
+    @classmethod
+    def _construct(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
+        """Return an actor that a supervisor is going to start."""
+        cls._check_class()
+        made: list[AsyncActor] = []
+        outer, _starting.made = getattr(_starting, "made", None), made
+        try:
+            return cls(*args, **kwargs)
+        except BaseException:
+            for actor in made:
+                Cell(actor).abandon()
+            raise
+        finally:
+            _starting.made = outer
+
+    @classmethod
+    def _construct_again(cls, cell: Cell[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
+        """Return a fresh actor behind a cell's ref and mailbox."""
+        made, again = getattr(_starting, "made", None), getattr(_starting, "again", None)
+        _starting.made, _starting.again = None, cell
+        try:
+            return cls(*args, **kwargs)
+        finally:
+            _starting.made, _starting.again = made, again
+
+    def on_restart(self, failure: BaseException | None) -> object:
+        """Run by a supervisor on the fresh actor, before its ``on_start``; may be ``async def``.
+
+        Args:
+            failure: what the one before it, or a sibling, failed with; None if it had stopped by itself
+
+        """
+
+    def spawn[A: AsyncActor](self, kind: "type[A] | Spawnable", *args: Any, **options: Any) -> ActorRef[A]:
+        """Start a child of this actor; arguments as for a supervisor's ``spawn``.
+
+        It is stopped before this actor, also when this actor is restarted. This class's attribute ``supervision``, if
+        it has one, rules its children.
+
+        Raises:
+            RuntimeError: if this actor is no supervisor's child itself
+            Exception: as a supervisor's ``spawn``
+
+        """
+        spawn = getattr(self._actor_ref._find_cell(), "spawn", None)
+        if spawn is None:
+            msg = f"{self} has no supervisor, so it can have no children: spawn it in an ActorSystem"
+            raise RuntimeError(msg)
+        return cast("ActorRef[A]", spawn(kind, *args, **options))
 
     @property
     def actor_ref(self) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -87,7 +154,7 @@ class AsyncActor(Actor):
 
     def stop(self) -> None:
         """Stop when what is queued has been handled; ``ref.stop(block=False)``."""
-        self._actor_ref.stop(block=False)
+        self._actor_ref._request_stop(OwnStop())
 
     @staticmethod
     def _create_actor_inbox() -> Mailbox[Envelope[Any]]:

@@ -37,6 +37,7 @@ from pykka.messages import _ActorStop
 from pygents.actors.answers import answer, answer_dead, fail_reply, log, show
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.running import running
+from pygents.actors.watch import Ended, Watches
 
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
@@ -55,7 +56,7 @@ class Cell[A: AsyncActor]:
 
     __slots__ = (
         *("__weakref__", "_context", "_label"),
-        *("activation", "actor", "dispatcher", "ending", "inbox", "ref", "started"),
+        *("activation", "actor", "dispatcher", "ending", "inbox", "killed", "ref", "started", "watches"),
     )
 
     def __init__(self, actor: A, label: str | None = None) -> None:
@@ -66,6 +67,8 @@ class Cell[A: AsyncActor]:
         self.activation: Task[None] | None = None
         self.started = False
         self.ending = False
+        self.killed = False
+        self.watches = self.ref._watches = self.ref._watches or Watches()
         self._context: Context
         self._label = label
 
@@ -102,6 +105,7 @@ class Cell[A: AsyncActor]:
         self.leave_pykka()
         self.answer_unhandled(rest)
         self.inbox.forget()
+        self.watches.end(Ended.FAILED)
 
     def wake(self) -> None:
         """Have somebody act on the mailbox, whose claim is held; called on any thread. The loop may have ended."""
@@ -141,6 +145,8 @@ class Cell[A: AsyncActor]:
             self.break_down(error)
             raise
         self.activation = None
+        if self.killed:
+            self.let_go([], Ended.KILLED)
         if not inbox.closed:
             if envelope is not None:
                 inbox.done(envelope)
@@ -159,8 +165,7 @@ class Cell[A: AsyncActor]:
         """Handle one message, and answer whoever asked."""
         message, reply = envelope.message, envelope.reply_to
         if isinstance(message, _ActorStop):
-            await self.end()
-            answer(reply, True)  # noqa: FBT003
+            await self.stop_ordered(envelope)
             return
         try:
             result = self.actor._handle_receive(message)
@@ -174,6 +179,11 @@ class Cell[A: AsyncActor]:
             answer(reply, result)
             if self.has_outlived_cancellation():
                 await self.go_on()
+
+    async def stop_ordered(self, envelope: Envelope[Any]) -> None:
+        """Carry out a stop that has been waiting its turn."""
+        await self.end()
+        answer(envelope.reply_to, True)  # noqa: FBT003
 
     def note_cancellation(self) -> None:
         """See the cancellation from outside that has just come out of a handler."""
@@ -224,7 +234,7 @@ class Cell[A: AsyncActor]:
         self.leave_pykka()
         log(logging.ERROR, "Unhandled exception in %s, which stops:", self.label, error=error)
         await self.call_hook(self.actor.on_failure, type(error), error, error.__traceback__)
-        self.let_go(rest)
+        self.let_go(rest, Ended.FAILED)
 
     async def end(self) -> None:
         """End the actor in order; ``on_stop`` runs."""
@@ -306,6 +316,7 @@ class Cell[A: AsyncActor]:
         if not was_closed:
             text = "%s ends without on_stop: its event loop was closed before it was stopped"
             log(logging.WARNING, text, self.label)
+        self.watches.end(Ended.LOOP_CLOSED)
         return given_back
 
     def leave_pykka(self) -> None:
@@ -329,11 +340,31 @@ class Cell[A: AsyncActor]:
         else:
             self.finish(rest)
 
-    def let_go(self, rest: Sequence[Envelope[Any]]) -> None:
+    def let_go(self, rest: Sequence[Envelope[Any]], how: Ended = Ended.STOPPED) -> None:
         """Answer for what was left, and be forgotten."""
         self.answer_unhandled(rest)
         self.inbox.forget()
         self.dispatcher.discard(self.end_with_loop)
+        self.watches.end(how)
+
+    def kill(self) -> None:
+        """End now, without ``on_stop``: what is queued is not handled, what is in hand is cancelled; any thread."""
+        if self.watches.ended is not None or self.killed:
+            return
+        self.killed = True
+        rest = self.inbox.close()
+        self.leave_pykka()
+        self.answer_unhandled(rest)
+        try:
+            self.dispatcher.schedule(self._cancel_for_kill)
+        except LoopEndedError:
+            self.lose_loop()
+
+    def _cancel_for_kill(self) -> None:
+        if self.activation is None:
+            self.let_go([], Ended.KILLED)
+        else:
+            self.activation.cancel()
 
     def answer_unhandled(self, envelopes: Sequence[Envelope[Any]]) -> None:
         """Answer the askers of messages that nobody will handle, and log the others: nothing vanishes."""

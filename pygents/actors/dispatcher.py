@@ -38,8 +38,14 @@ class Dispatcher(Protocol):
         ...
 
     @classmethod
-    def open(cls, name: str = "actor") -> "Dispatcher":
-        """Return the dispatcher for an actor that is started here; `name` is for a thread of its own."""
+    def open(cls, name: str = "actor", loop: asyncio.AbstractEventLoop | None = None) -> "Dispatcher":
+        """Return the dispatcher for an actor that is started here.
+
+        Args:
+            name: for a thread of its own
+            loop: the loop of the actor's system, if it has one
+
+        """
         ...
 
     def add(self, member: Member, lost: Callable[[], object] | None = None) -> None:
@@ -103,16 +109,16 @@ class LoopDispatcher:
         return self._shared.stranded
 
     @classmethod
-    def open(cls, name: str = "actor") -> "LoopDispatcher":  # noqa: ARG003 (no thread is made for it alone)
-        """Return the dispatcher of the running loop, or of the background loop.
+    def open(cls, name: str = "actor", loop: asyncio.AbstractEventLoop | None = None) -> "LoopDispatcher":  # noqa: ARG003 (no thread is made for it alone)
+        """Return the dispatcher of a system's loop, else of the running loop, else of the background loop.
 
         Raises:
             LoopEndedError: if the running loop is closing down
 
         """
-        loop = asyncio._get_running_loop()  # noqa: SLF001 (documented; None, not an error)
-        shared = known_loop(loop or background_loop())
-        if loop is not None:
+        here = asyncio._get_running_loop()  # noqa: SLF001 (documented; None, not an error)
+        shared = known_loop(loop or here or background_loop())
+        if here is shared.loop:
             shared.watch_for_the_end()
         if cls not in shared.dispatchers:
             shared.dispatchers.setdefault(cls, cls(shared.loop))
@@ -150,7 +156,7 @@ class ThreadDispatcher(LoopDispatcher):
         thread.loop.call_soon_threadsafe(self._shared.watch_for_the_end)
 
     @classmethod
-    def open(cls, name: str = "actor") -> "ThreadDispatcher":
+    def open(cls, name: str = "actor", loop: asyncio.AbstractEventLoop | None = None) -> "ThreadDispatcher":  # noqa: ARG003 (it is on its own)
         """Start a loop thread and return its dispatcher."""
         return cls(LoopThread(f"pygents-actor-{name}"))
 
@@ -179,7 +185,7 @@ class CallerDispatcher:
         return f"<{type(self).__name__} {'idle' if self.loop is None else 'drained'}>"
 
     @classmethod
-    def open(cls, name: str = "actor") -> "CallerDispatcher":  # noqa: ARG003 (no thread is made)
+    def open(cls, name: str = "actor", loop: asyncio.AbstractEventLoop | None = None) -> "CallerDispatcher":  # noqa: ARG003 (no thread is made)
         """Return a dispatcher for one actor."""
         return cls()
 

@@ -43,7 +43,17 @@ __all__ = ["Mailbox"]
 class Mailbox[T]:
     """A first-in-first-out queue that closes atomically and has at most one reader at a time."""
 
-    __slots__ = ("_claimed", "_closed", "_in_hand", "_items", "_lock", "_stopping", "_wake", "_wake_for_items")
+    __slots__ = (
+        "_claimed",
+        "_closed",
+        "_in_hand",
+        "_items",
+        "_lock",
+        "_stopping",
+        "_taken",
+        "_wake",
+        "_wake_for_items",
+    )
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -52,6 +62,7 @@ class Mailbox[T]:
         self._closed = False
         self._claimed = True  # by whoever is constructing the actor, until it is opened
         self._stopping = False
+        self._taken = 0
         self._wake: Callable[[], None] | None = None
         self._wake_for_items = False
 
@@ -145,6 +156,7 @@ class Mailbox[T]:
             lock.acquire()
             if self._items and not self._closed:
                 self._in_hand = item = self._items[0]
+                self._taken += 1
                 del self._items[0]  # not popleft: after a call others may look, and the item would be nowhere
             else:
                 self._in_hand = item = None
@@ -171,7 +183,19 @@ class Mailbox[T]:
 
     def hold(self, item: T) -> None:
         """Put an item in hand as if it had been taken, ahead of all that is queued."""
-        self._in_hand = item
+        with self._lock:
+            self._taken += 1
+            self._in_hand = item
+
+    def put_back(self, item: T) -> bool:
+        """Return the item in hand to the head of the queue, in one step; in a closed mailbox it stays in hand."""
+        with self._lock:
+            if self._closed or self._in_hand is not item:
+                return False
+            self._items.appendleft(item)
+            self._in_hand = None
+            self._taken -= 1
+            return True
 
     def claim(self) -> bool:
         """Try to get the right to take items."""
@@ -230,7 +254,16 @@ class Mailbox[T]:
         with self._lock:
             left = [] if self._in_hand is None else [self._in_hand]
             left += self._items
+            self._taken += len(self._items)
             self._in_hand = None
+            self._items.clear()
+            return left
+
+    def clear_queued(self) -> list[T]:
+        """Return what is queued, and drop it: each item goes to one caller."""
+        with self._lock:
+            left = list(self._items)
+            self._taken += len(left)
             self._items.clear()
             return left
 
@@ -253,6 +286,11 @@ class Mailbox[T]:
         with self._lock:
             return self._in_hand, list(self._items)
 
+    def census(self) -> "tuple[int, T | None, list[T]]":
+        """Return how many items were ever taken, the one in hand and the queued ones, as they are at one moment."""
+        with self._lock:
+            return self._taken, self._in_hand, list(self._items)
+
     @property
     def claimed(self) -> bool:
         """Whether somebody has the right to take items."""
@@ -271,7 +309,9 @@ class Mailbox[T]:
 
         """
         with self._lock:
-            return self._items.popleft()
+            item = self._items.popleft()
+            self._taken += 1
+            return item
 
     def empty(self) -> bool:
         """Whether nothing is queued."""

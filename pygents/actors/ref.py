@@ -8,6 +8,7 @@ notices.
 # pyright: reportPrivateUsage=false
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 from pykka import Actor, ActorDeadError
@@ -18,6 +19,7 @@ from pykka.messages import _ActorStop
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply, check_timeout
 from pygents.actors.running import who_runs
+from pygents.actors.watch import Ended, Terminated, Watches
 from pygents.errors import WouldDeadlockError
 
 if TYPE_CHECKING:
@@ -27,11 +29,17 @@ if TYPE_CHECKING:
     from pygents.actors.flag import Flag
     from pygents.actors.mailbox import Mailbox
 
-__all__ = ["ActorRef"]
+__all__ = ["ActorRef", "OwnStop"]
+
+
+class OwnStop(_ActorStop):
+    """The stop that an actor orders for itself."""
 
 
 class _Cell(Protocol):
     def lose_loop(self, refused: "Envelope[Any] | None" = None) -> bool: ...
+
+    def kill(self) -> None: ...
 
 
 class ActorRef[A: Actor](PykkaRef[A]):
@@ -43,6 +51,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
         super().__init__(actor)
         self._dispatcher: Dispatcher | None = None
         self._cell: weakref.ref[_Cell] | None = None  # weak: a ref does not keep its actor
+        self._watches: Watches | None = None
 
     @property
     def serving_loop(self) -> asyncio.AbstractEventLoop | None:
@@ -191,6 +200,55 @@ class ActorRef[A: Actor](PykkaRef[A]):
         check_timeout(timeout)
         return await self._request_stop().get_async(timeout=timeout)
 
+    def kill(self) -> None:
+        """End the actor now, for good: OTP's ``exit(Pid, kill)``. Any thread; doing it again changes nothing.
+
+        What is queued is not handled, and whoever asked is told; the message in hand is cancelled. Neither ``on_stop``
+        nor ``on_failure`` runs. `wait_stopped` says when that is over.
+        """
+        cell = self._find_cell()
+        if cell is not None:
+            cell.kill()
+
+    async def watch(self, other: "ActorRef[Any]") -> None:
+        """Have this actor told, once, by a `Terminated` message, when `other` has ended for good; Akka's ``watch``.
+
+        If it has ended already, it is told at once. Watching twice while it lives is watching once; a restart is no
+        end. The watch ends with this actor.
+
+        Raises:
+            TypeError: if `other` is no ref of an actor of ours: pykka's own tell nobody of their end
+
+        """
+        if not isinstance(cast("object", other), ActorRef):
+            msg = f"only actors of pygents can be watched, not {other!r}"
+            raise TypeError(msg)
+        watched, watcher = other._watches, self._watches
+
+        def tell(how: Ended) -> None:
+            if watcher is not None:
+                watcher.discard(key)
+            with suppress(ActorDeadError):
+                self.tell(Terminated(other, how))
+
+        key = (self, other)
+        if watched is None:
+            tell(Ended.STOPPED)
+        elif watched.add(key, tell) and watcher is not None:
+            watcher.add(key, lambda _: watched.discard(key))
+
+    async def wait_stopped(self) -> Ended:
+        """Wait until the actor has ended for good, its ``on_stop`` included, and return how it has."""
+        if self._watches is None:
+            return Ended.STOPPED
+        over: Reply[Ended] = Reply()
+        key = object()
+        try:
+            self._watches.add(key, over.set)
+            return await over
+        finally:
+            self._watches.discard(key)
+
     def _refuse_to_block(self) -> None:
         """Check that this thread may wait for the actor.
 
@@ -219,9 +277,9 @@ class ActorRef[A: Actor](PykkaRef[A]):
                 envelope.reply_to.fail_in_child(error)
         cast("Flag", self.actor_stopped).set_in_child()
 
-    def _request_stop(self) -> Reply[bool]:
+    def _request_stop(self, stop: _ActorStop | None = None) -> Reply[bool]:
         reply: Reply[bool] = Reply(self)
-        envelope = Envelope(_ActorStop(), reply_to=reply)
+        envelope = Envelope(_ActorStop() if stop is None else stop, reply_to=reply)
         try:
             self.actor_inbox.put_stop(envelope)
             loop = self.serving_loop  # also the loop of who drained the actor
@@ -248,6 +306,10 @@ class ActorRef[A: Actor](PykkaRef[A]):
         if self._dispatcher is not None and self._dispatcher.ended:
             self._lose_loop()
 
+    def _find_cell(self) -> _Cell | None:
+        """Return what runs the actor; None if it has ended long ago, or was never started."""
+        return self._cell() if self._cell is not None else None
+
     def _lose_loop(self, refused: "Envelope[Any] | None" = None) -> bool:
-        cell = self._cell() if self._cell is not None else None
+        cell = self._find_cell()
         return cell is not None and cell.lose_loop(refused)

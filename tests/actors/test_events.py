@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygents.actors.events import EventsLost, EventStream
-from tests.virtual_time import VirtualTimeLoop
+from pygents.testing import VirtualTimeLoop
 
 
 @pytest.fixture

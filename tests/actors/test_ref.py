@@ -262,12 +262,14 @@ class TestDead:
 
 
 class TestTheRefItself:
-    async def test_is_pykkas_with_three_more_verbs_and_a_property(self):
+    async def test_is_pykkas_with_six_more_verbs_and_a_property(self):
         ref = Echo.start()
         assert isinstance(ref, ActorRef)
         assert isinstance(ref, PykkaRef)
         added = {name for name in dir(ActorRef) if not name.startswith("_")} - set(dir(PykkaRef))
-        assert added == {"ask_async", "tell_async", "stop_async", "serving_loop"}
+        assert added == {
+            *("ask_async", "kill", "serving_loop", "stop_async", "tell_async", "wait_stopped", "watch"),
+        }
 
     async def test_knows_the_loop_that_serves_it(self):
         assert Echo.start().serving_loop is asyncio.get_running_loop()

@@ -1,0 +1,356 @@
+"""ActorSystem: where supervised actors live. Akka's system, with the life of an ``asyncio.TaskGroup``.
+
+Invariants:
+
+* ``lock`` guards what many threads change: tables of children, their phases and orders, the windows. It is held for a
+  few steps, never while a user's code runs, and it is re-entrant, since a finalizer may stop an actor inside it.
+* Everything that concerns more than one child runs on ``loop``, as tasks that ``_tasks`` keeps until they have ended.
+* The system fails once: ``_failure`` goes from None to the failure under the lock.
+"""
+
+# pyright: reportPrivateUsage=false
+
+import asyncio
+import itertools
+import logging
+import random
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from pykka import ActorDeadError
+
+from pygents.actors.actor import AsyncActor
+from pygents.actors.checks import checked, checked_name, checked_seconds
+from pygents.actors.child import Child
+from pygents.actors.child_spec import Spawnable
+from pygents.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
+from pygents.actors.events import EventStream, Subscription
+from pygents.actors.lifecycle import DeadLetterRecorded, Event
+from pygents.actors.loops import LoopThread
+from pygents.actors.ref import ActorRef
+from pygents.actors.reply import Reply
+from pygents.actors.statistics import Statistics
+from pygents.actors.supervision import Supervision
+from pygents.actors.supervisor import Supervisor
+from pygents.errors import SystemFailedError
+
+__all__ = ["ActorSystem", "ShutdownReport"]
+
+logger = logging.getLogger("pygents.actors")
+
+_DEAD_LETTERS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutdownReport:
+    """What a shutdown did not let finish."""
+
+    cut: tuple[DeadLetter, ...]
+    """The messages that were queued, or being handled, when their actor was stopped."""
+    abandoned: tuple[str, ...]
+    """The paths of the actors whose handlers ignored their cancellation."""
+
+
+class ActorSystem:
+    """A tree of supervised actors, from ``async with`` (or ``with``, on a loop thread of its own) to its end.
+
+    Leaving it is `shutdown` with ``drain=True``, or with ``drain=False`` if the body raised. When a failure comes up to
+    the root, the body is cancelled and `SystemFailedError` comes out, as with ``asyncio.TaskGroup``.
+
+    Args:
+        name: for people
+        supervision: what is done about failures of the children of the root
+        shutdown_timeout: seconds that leaving it waits for queued work at the most; None for no limit
+
+    Raises:
+        TypeError: if an argument is of the wrong type
+        ValueError: if the name is empty, or the timeout not above zero
+
+    """
+
+    def __init__(
+        self, name: str, *, supervision: Supervision | None = None, shutdown_timeout: float | None = None
+    ) -> None:
+        self.name = checked_name(name, "a system's name")
+        self.lock = threading.RLock()
+        self.closed = True
+        self._policy = Supervision() if supervision is None else checked("supervision", supervision, Supervision)
+        self._shutdown_timeout = (
+            None if shutdown_timeout is None else checked_seconds("shutdown_timeout", shutdown_timeout)
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._root: Supervisor | None = None
+        self._thread: LoopThread | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._events: EventStream[Event] = EventStream()
+        self._dead_letters = DeadLetters(_DEAD_LETTERS, self._deliver)
+        self._numbers = itertools.count(1)
+        self._abandoned: list[str] = []
+        self._cut: list[DeadLetter] | None = None
+        self._body: asyncio.Task[Any] | None = None
+        self._failure: BaseException | None = None
+        self._over: Reply[ShutdownReport] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {'closed' if self.closed else 'open'}>"
+
+    # Its life.
+
+    async def __aenter__(self) -> Self:
+        self._open(asyncio.get_running_loop())
+        self._body = asyncio.current_task()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        body, self._body = self._body, None
+        if self._failure is not None and body is not None and isinstance(error, asyncio.CancelledError):
+            body.uncancel()
+            error = None if body.cancelling() == 0 else error
+        await self._leave(error)
+        self._raise_failure(error)
+
+    def __enter__(self) -> Self:
+        self._thread = LoopThread(f"pygents-system-{self.name}")
+        self._open(self._thread.loop)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        thread = self._thread
+        assert thread is not None  # noqa: S101 (entered)
+        try:
+            asyncio.run_coroutine_threadsafe(self._leave(error), thread.loop).result()
+        finally:
+            thread.end()
+            thread.thread.join()
+        self._raise_failure(error)
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None:
+            msg = f"{self!r} can be entered once: make a new system"
+            raise RuntimeError(msg)
+        self._loop = loop
+        self._root = Supervisor(self, "", self._policy)
+        self.closed = False
+
+    async def _leave(self, error: BaseException | None) -> None:
+        drain = error is None and self._failure is None
+        await self.shutdown(drain=drain, timeout=self._shutdown_timeout if drain else None)
+
+    def _raise_failure(self, error: BaseException | None) -> None:
+        if self._failure is None:
+            return
+        failed = SystemFailedError(self.name)
+        failed.__cause__ = self._failure
+        if error is None:
+            raise failed
+        if not isinstance(error, Exception):  # the body's own cancellation, or a KeyboardInterrupt, goes first
+            logger.error("%s", failed, exc_info=failed)
+            return
+        msg = f"the actor system {self.name!r} failed, and so did the body"
+        raise ExceptionGroup(msg, [failed, error])
+
+    async def shutdown(self, *, drain: bool = True, timeout: float | None = None) -> ShutdownReport:
+        """Stop every actor, youngest first, and return what was cut. Nothing can be spawned from now on.
+
+        Args:
+            drain: whether queued messages are handled first, and what follows from them; if not, only those in hand
+            timeout: seconds that draining may take at the most
+
+        """
+        return await self._begin_shutdown(timeout, drain=drain)
+
+    def _begin_shutdown(self, timeout: float | None = None, *, drain: bool) -> Reply[ShutdownReport]:
+        with self.lock:
+            if self._over is not None:
+                return self._over
+            over = self._over = Reply()
+            self.closed = True
+        self.submit(lambda: self._shut_down(over, timeout, drain=drain))
+        return over
+
+    async def _shut_down(self, over: Reply[ShutdownReport], timeout: float | None, *, drain: bool) -> None:
+        try:
+            if drain:
+                try:
+                    async with asyncio.timeout(timeout):
+                        await self.wait_idle()
+                except TimeoutError:
+                    logger.warning("%r: the queued work was not done within %s seconds", self, timeout)
+            self._cut = []
+            await self.root.terminate_all(close=True)
+            me = asyncio.current_task()
+            while others := [task for task in self._tasks if task is not me]:
+                await asyncio.wait(others)
+        finally:
+            self._events.close()
+            over.set(ShutdownReport(cut=tuple(self._cut or ()), abandoned=tuple(self._abandoned)))
+
+    # What users do with it, on any thread.
+
+    @property
+    def root(self) -> Supervisor:
+        """The supervisor at the top.
+
+        Raises:
+            RuntimeError: if the system has not been entered
+
+        """
+        if self._root is None:
+            msg = f"{self!r} has not been entered: use it in `async with`, or in `with`"
+            raise RuntimeError(msg)
+        return self._root
+
+    def spawn[A: AsyncActor](self, kind: type[A] | Spawnable, *args: Any, **options: Any) -> ActorRef[A]:
+        """Start an actor under the root supervisor; see `Supervisor.spawn`."""
+        return self.root.spawn(kind, *args, **options)
+
+    def supervisor(self, name: str, supervision: Supervision | None = None, **options: Any) -> Supervisor:
+        """Return a new supervisor under the root; see `Supervisor.supervisor`."""
+        return self.root.supervisor(name, supervision, **options)
+
+    def whereis(self, path: str) -> ActorRef[Any] | None:
+        """Return the ref of the actor at a path such as ``"team/writer"``, or None."""
+        node = self.root.find(path.split("/"))
+        return node.ref if isinstance(node, Child) else None
+
+    def statistics(self) -> Statistics:
+        """Return what has become of all messages that its actors have accepted."""
+        return self.root.statistics()
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """The messages that nobody will handle."""
+        return self._dead_letters
+
+    def events(self, *, capacity: int = 1_000) -> Subscription[Event]:
+        """Return what happens from now on, as an asynchronous iterator; it ends with the system.
+
+        Args:
+            capacity: events that wait for the subscriber at the most; beyond, the oldest are lost and counted
+
+        """
+        return self._events.subscribe(capacity=capacity)
+
+    def tree(self) -> str:
+        """Return the tree with the state, queue length and restarts of each actor, for people."""
+        lines = [self.name]
+        _draw(self.root, "", lines)
+        return "\n".join(lines)
+
+    async def wait_idle(self) -> None:
+        """Wait until no actor has anything to do: nothing is queued or in hand, and nothing starts or restarts."""
+        busy = True
+        while busy:
+            busy = False
+            for child in list(self.root.all_children()):
+                if not child.is_idle:
+                    busy = True
+                    await child.idle()
+
+    # What its parts use.
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that it lives on."""
+        assert self._loop is not None  # noqa: S101 (nothing has a system that was not entered)
+        return self._loop
+
+    @property
+    def publishes(self) -> bool:
+        """Whether anybody wants events."""
+        return self._events.has_subscribers
+
+    def publish(self, event: Event) -> None:
+        """Hand an event to every subscriber."""
+        self._events.publish(event)
+
+    def now(self) -> float:
+        """Return the seconds of its loop's clock."""
+        return self.loop.time()
+
+    def chance(self) -> float:
+        """Return a random number from 0 to 1."""
+        return random.random()  # noqa: S311 (jitter is no secret)
+
+    def new_name(self, kind: str) -> str:
+        """Return a name for a child that was given none."""
+        return f"{kind}-{next(self._numbers)}"
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Keep a dead letter."""
+        self._dead_letters.record(letter)
+        if self._cut is not None and letter.reason in {DeadLetterReason.STOPPED, DeadLetterReason.CUT}:
+            self._cut.append(letter)
+        if self.publishes:
+            self.publish(DeadLetterRecorded(path=letter.recipient, at=letter.at, letter=letter))
+
+    def note_abandoned(self, path: str) -> None:
+        """Count a handler that ignores its cancellation."""
+        self._abandoned.append(path)
+        logger.error("%s ignores its cancellation, and is abandoned", path)
+
+    def fail(self, failure: BaseException) -> None:
+        """End because a failure has come up to the root; on its loop."""
+        with self.lock:
+            if self._failure is not None:
+                return
+            self._failure = failure
+        self._begin_shutdown(drain=False)
+        if self._body is not None:
+            self._body.cancel()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call a function soon, on its loop."""
+        self.loop.call_soon_threadsafe(function)
+
+    def submit[T](self, work: Callable[[], Awaitable[T]]) -> Reply[T]:
+        """Have work done on its loop, and return its outcome to come."""
+        reply: Reply[T] = Reply()
+
+        async def run() -> None:
+            try:
+                reply.set(await work())
+            except BaseException as error:
+                reply.fail(error)
+                if not isinstance(error, (Exception, asyncio.CancelledError)):
+                    raise
+                if not isinstance(error, asyncio.CancelledError):
+                    logger.critical("%r: its own machinery failed", self, exc_info=error)
+
+        def begin() -> None:
+            task = self.loop.create_task(run())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        self.call(begin)
+        return reply
+
+    def _deliver(self, path: str, message: object) -> None:
+        ref = self.whereis(path)
+        if ref is None:
+            msg = f"{self!r} has no actor at {path!r}"
+            raise ActorDeadError(msg)
+        ref.tell(message)
+
+
+def _draw(supervisor: Supervisor, indent: str, lines: list[str]) -> None:
+    nodes = supervisor.nodes()
+    for index, (name, node) in enumerate(nodes):
+        last = index == len(nodes) - 1
+        head = indent + ("└── " if last else "├── ")
+        deeper = indent + ("    " if last else "│   ")
+        if isinstance(node, Supervisor):
+            lines.append(f"{head}{name} [{node.supervision.strategy.value}, {node.restarts} restarts]")
+            _draw(node, deeper, lines)
+            continue
+        text = f"{head}{name} ({node.course.phase.value}, {len(node.inbox)} queued, {node.restarts} restarts)"
+        lines.append(text)
+        if node.children is not None:
+            _draw(node.children, deeper, lines)
