@@ -10,6 +10,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from pygents.acceptance import check_turn, due
+from pygents.actors.reply import Reply, check_timeout
 from pygents.agent_actor import AgentActor
 from pygents.agent_hooks import outside_turns
 from pygents.errors import SafeExecutionError
@@ -21,7 +22,10 @@ from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
+    from pygents.actors.child_spec import ChildSpec
     from pygents.actors.ref import ActorRef
+    from pygents.actors.supervisor import Supervisor
+    from pygents.agent_child import AgentChild
     from pygents.hooks import Hook
     from pygents.run import Run
     from pygents.tool import Tool
@@ -69,7 +73,7 @@ class Agent:
         try:
             AgentRegistry.register(self)  # not before it is whole: others may find it at once
         except ValueError:
-            self._actor.cell.collect()
+            self._actor.give_up()
             raise
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -120,6 +124,64 @@ class Agent:
             await outside_turns(self._actor.put(self, turn))
         else:
             self._actor.deliver(turn)
+
+    def tell(self, turn: Turn[Any]) -> None:
+        """Enqueue a turn from any thread, without the put hooks.
+
+        Raises:
+            TypeError: as `put`
+            ValueError: as `put`
+            ActorDeadError: as `put`
+            RuntimeError: if the agent lives in no system
+
+        """
+        self._check_lives("tell")
+        self._actor.deliver(check_turn(self, turn))
+
+    async def ask(self, turn: Turn[Any], *, timeout: float | None = None) -> Any:
+        """Enqueue a turn, with the put hooks, and wait for its output: of a generator tool, the list of its values.
+
+        A turn that is returned as the output is the answer, and is also run. Cancelling cancels the wait, not the turn.
+
+        Args:
+            turn: the turn
+            timeout: seconds to wait at the most, or None for no limit
+
+        Raises:
+            TypeError: as `put`
+            ValueError: as `put`
+            ActorDeadError: if the agent has stopped, or stops before it has run the turn
+            RuntimeError: if the agent lives in no system
+            pykka.Timeout: if it took longer
+            Exception: what the turn failed with
+            ActorFailedError: if it failed with something that is not an ``Exception``
+
+        """
+        check_timeout(timeout)
+        self._check_lives("ask")
+        replies: list[Reply[Any]] = []
+        await self._actor.put(
+            self, check_turn(self, turn), lambda turn: replies.append(self.ref.ask(turn, block=False))
+        )
+        return await replies[0].get_async(timeout=timeout)
+
+    def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
+        """Start a child of this agent, which lives in a system; see `pygents.actors.Supervisor.spawn`.
+
+        Raises:
+            RuntimeError: if the agent lives in no system
+            Exception: as the supervisor's ``spawn``
+
+        """
+        return self._actor.spawn(kind, *args, **options)
+
+    def _check_lives(self, verb: str) -> None:
+        if self._actor.child is None and self.ref.is_alive():
+            msg = f"nobody runs {self!r}, so {verb}() is of no use: spawn it in an ActorSystem, or put() and run()"
+            raise RuntimeError(msg)
+
+    def _child(self, spec: "ChildSpec", parent: "Supervisor") -> "AgentChild":
+        return self._actor.live(self, spec, parent)
 
     async def send_turn(self, agent_name: str, turn: Turn[Any]) -> None:
         """Enqueue a turn at another agent.

@@ -31,18 +31,21 @@ from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import answer, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.agent_cell import AgentCell
-from pygents.agent_hooks import outside_turns, run_agent_hooks, show
+from pygents.agent_child import AgentChild
+from pygents.agent_hooks import outside_turns, run_agent_hooks, run_turn_failure_hooks, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running, within
 from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
-from pygents.intercept import run_failure_hooks
+from pygents.live_turn import call_own, receive
 from pygents.outcome import Due, StopReason, fail, failure_behind
 from pygents.run import Drain, Run, drain_of
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
+    from pygents.actors.child_spec import ChildSpec
+    from pygents.actors.supervisor import Supervisor
     from pygents.agent import Agent
 
 __all__ = ["AgentActor"]
@@ -66,7 +69,7 @@ class AgentActor(AsyncActor):
     def __init__(self, agent: "Agent") -> None:
         super().__init__()
         self._agent = weakref.ref(agent)
-        self.cell = AgentCell(self, agent)
+        self.cell: AgentCell | AgentChild = AgentCell(self, agent)
         self._owed: Work | None = None  # what the drain yields the stored output of, and does not run
 
     def __str__(self) -> str:
@@ -79,8 +82,51 @@ class AgentActor(AsyncActor):
     def launch(cls, agent: "Agent") -> "AgentActor":
         """Start the actor of an agent; it stops when the agent is collected."""
         actor = cast("AgentActor", cls.start(agent)._actor_weakref())  # noqa: SLF001 (the mailbox keeps it alive)
-        weakref.finalize(agent, actor.cell.collect).atexit = False
+        weakref.finalize(agent, cast("AgentCell", actor.cell).collect).atexit = False
         return actor
+
+    def give_up(self) -> None:
+        """End, because the agent was never whole."""
+        cast("AgentCell", self.cell).collect()
+
+    @property
+    def child(self) -> AgentChild | None:
+        """What runs the actor in a system, if it lives in one."""
+        return self.cell if isinstance(self.cell, AgentChild) else None
+
+    def live(self, agent: "Agent", spec: "ChildSpec", parent: "Supervisor") -> AgentChild:
+        """Live under a supervisor from now on.
+
+        Raises:
+            ActorDeadError: if the agent has stopped
+            SafeExecutionError: if it lives in a system already, or somebody runs it
+
+        """
+        if self.actor_inbox.closed:
+            msg = f"{self} has stopped: make a new agent"
+            raise ActorDeadError(msg)
+        if self.child is not None:
+            msg = f"{self} lives in a system already, at {self.child.spec.path!r}"
+            raise SafeExecutionError(msg)
+        if not self.actor_inbox.claim():
+            raise _running(agent)
+        self.cell = child = AgentChild(self, agent, spec, parent)
+        if (restored := self.actor_inbox.in_hand) is not None:
+            child.resumed = restored if restored.message.stop_reason is StopReason.COMPLETED else None
+            self.actor_inbox.put_back(restored)
+        return child
+
+    async def on_start(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Run the agent's own, in a system."""
+        await call_own(self.child, "on_start")
+
+    async def on_stop(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Run the agent's own, in a system."""
+        await call_own(self.child, "on_stop")
+
+    async def on_restart(self, failure: BaseException | None) -> None:
+        """Run the agent's own, in a system."""
+        await call_own(self.child, "on_restart", failure)
 
     @property
     def is_drained(self) -> bool:
@@ -89,6 +135,8 @@ class AgentActor(AsyncActor):
 
     def is_running(self, agent: "Agent") -> bool:
         """Return whether somebody is draining the mailbox and has not just gone."""
+        if self.child is not None:
+            return self.actor_inbox.in_hand is not None
         drain = drain_of(agent)
         return self.is_drained and not (drain is not None and drain.dropped)
 
@@ -152,6 +200,9 @@ class AgentActor(AsyncActor):
             SafeExecutionError: if somebody is draining it, and has not just gone
 
         """
+        if self.child is not None:
+            msg = f"{self} lives in a system, which runs its turns: use tell(), ask() or put()"
+            raise SafeExecutionError(msg)
         if self.is_running(agent):
             raise _running(agent)
         drain = Drain()
@@ -176,9 +227,12 @@ class AgentActor(AsyncActor):
         in_hand = self.actor_inbox.in_hand
         return self.is_drained and (turn is None or (in_hand is not None and in_hand.message is turn))
 
-    async def on_receive(self, message: object) -> None:
-        """Refuse what is not a turn of the agent's, which nobody else has handled."""
+    async def on_receive(self, message: object) -> object:
+        """Run a turn for the system, or refuse what is not a turn of the agent's and nobody else has handled."""
+        if self.child is not None:
+            return await receive(self.child, message, self._follow_up)
         check_turn(cast("Agent", self._agent()), message)  # whoever drains holds the agent
+        return None
 
     # One function, though a long one: only a generator itself can yield, and a second one would cost every value.
     async def _results(  # noqa: C901, PLR0912, PLR0915
@@ -271,7 +325,7 @@ class AgentActor(AsyncActor):
     def _release(self) -> None:
         """Give the mailbox back; if a stop is queued behind turns that stay, carry it out."""
         if not self.actor_inbox.release():
-            self.cell.end_undrained()
+            cast("AgentCell", self.cell).end_undrained()
 
     def _next_plain(self, agent: "Agent") -> Work | None:
         """Take the next turn if nothing else is to be done before it; else `_next` does that."""
@@ -374,13 +428,8 @@ class AgentActor(AsyncActor):
             return  # the consumer was cancelled: the turn stays in hand
         self.actor_inbox.done(envelope)
         try:
-            if not agent.hooks:
-                return
-            if turn.stop_reason is StopReason.TIMEOUT:
-                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, failure, agent, turn)
-            else:
-                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, failure, agent, turn, failure)
-            await within(frame_for(turn, agent), hooks)
+            if agent.hooks:
+                await run_turn_failure_hooks(agent, turn, failure)
         finally:
             self._spend(envelope, failure)
 

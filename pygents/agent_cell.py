@@ -13,6 +13,7 @@ from pykka.messages import _ActorStop
 
 from pygents.actors.actor import AsyncActor
 from pygents.actors.cell import Cell
+from pygents.actors.watch import Ended
 from pygents.intercept import cancel_requests
 from pygents.registry import AgentRegistry
 
@@ -67,16 +68,18 @@ class AgentCell(Cell[AsyncActor]):
         if agent is not None:
             AgentRegistry.discard(agent)
 
-    def let_go(self, rest: Sequence[Envelope[Any]]) -> None:
+    def let_go(self, rest: Sequence[Envelope[Any]], how: Ended = Ended.STOPPED) -> None:
         """Answer the askers; the turns stay in the mailbox, for a snapshot."""
         in_hand = self.inbox.in_hand
         cut = [] if in_hand is None or isinstance(in_hand.message, _ActorStop) else [in_hand]
         self.answer_unhandled([*cut, *rest])
+        self.watches.end(how)
 
     def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
         """End because the loop was closed on which somebody drained the agent."""
         if self.inbox.closed:
             return False
         left = self.inbox.close()
-        self.finish([envelope for envelope in left if envelope is not refused])
+        self.leave_pykka()
+        self.let_go([envelope for envelope in left if envelope is not refused], Ended.LOOP_CLOSED)
         return any(envelope is refused for envelope in left)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 from pygents.context import frame_for, within
 from pygents.errors import TurnCancelledError
 from pygents.hooks import AgentHook
-from pygents.intercept import LeakedCancellationError, intercept
+from pygents.intercept import LeakedCancellationError, intercept, run_failure_hooks
+from pygents.outcome import StopReason
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
 
-__all__ = ["outside_turns", "run_agent_hooks", "show"]
+__all__ = ["outside_turns", "run_agent_hooks", "run_turn_failure_hooks", "show"]
 
 
 async def run_agent_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
@@ -32,6 +33,15 @@ async def outside_turns(hooks: Awaitable[None]) -> None:
         await hooks
     except LeakedCancellationError as leak:
         raise TurnCancelledError(leak.reason) from leak.__cause__
+
+
+async def run_turn_failure_hooks(agent: "Agent", turn: Turn[Any], failure: BaseException) -> None:
+    """Run the hooks for a turn that has failed; the failure stays its outcome."""
+    if turn.stop_reason is StopReason.TIMEOUT:
+        hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, failure, agent, turn)
+    else:
+        hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, failure, agent, turn, failure)
+    await within(frame_for(turn, agent), hooks)
 
 
 async def show(

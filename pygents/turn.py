@@ -178,6 +178,12 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         return "_run" in self.__dict__
 
     @property
+    def attempt(self) -> int:
+        """Which run of the turn this is, from 1: a supervisor may have it run again."""
+        attempt: int = self.__dict__.get("_run_number", 1)
+        return attempt
+
+    @property
     def called_with(self) -> tuple[list[Any], dict[str, Any]] | None:
         """The evaluated arguments of the run that is on, or of the last one if the next would be given the same."""
         called_with: CalledWith | None = self.__dict__["_called_with"]

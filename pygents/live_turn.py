@@ -1,0 +1,85 @@
+"""What an agent does with a message in a system, where no consumer waits for values."""
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, cast
+
+from pygents.acceptance import check_turn, is_turn
+from pygents.agent_child import UnhandledError
+from pygents.agent_hooks import outside_turns, run_agent_hooks, run_turn_failure_hooks, show
+from pygents.context import within
+from pygents.hooks import AgentHook
+from pygents.outcome import fail, failure_behind
+from pygents.tool_functions import is_streaming
+from pygents.turn import Turn
+
+if TYPE_CHECKING:
+    from pygents.agent import Agent
+    from pygents.agent_child import AgentChild
+
+__all__ = ["call_own", "receive"]
+
+type FollowUp = Callable[["Agent", Turn[Any]], Awaitable[None]]
+
+
+async def call_own(child: "AgentChild | None", name: str, *args: object) -> None:
+    """Call a method that a subclass of Agent may have, plain or ``async``; only in a system."""
+    own = None if child is None else getattr(child.agent, name, None)
+    if own is not None:
+        result = own(*args)
+        if isawaitable(result):
+            await result
+
+
+async def receive(child: "AgentChild", message: object, follow_up: FollowUp) -> object:
+    """Run a turn and return its output; give anything else to the agent's ``on_message``, if it has one.
+
+    Raises:
+        UnhandledError: if it is neither
+        BaseException: what the turn failed with
+
+    """
+    agent = child.agent
+    if not is_turn(message) and (on_message := getattr(agent, "on_message", None)) is not None:
+        result = on_message(message)
+        return await result if isawaitable(result) else result
+    try:
+        turn = check_turn(agent, message)
+    except (TypeError, ValueError) as error:
+        raise UnhandledError(str(error)) from error
+    resumed, child.resumed = child.resumed, None
+    if resumed is None or resumed is not child.inbox.in_hand:
+        turn.__dict__["_run_number"] = child.ledger.attempt
+        await _run(agent, turn)
+    if agent.hooks or isinstance(turn.output, Turn):
+        await follow_up(agent, turn)
+    return cast("object", turn.output)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def _run(agent: "Agent", turn: Turn[Any]) -> None:
+    if agent.hooks:
+        await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
+    frame = (weakref.ref(agent), turn)
+    try:
+        if is_streaming(turn.tool):
+            await within(frame, _run_generator(agent, turn))
+        else:
+            value = await turn.returning_in(frame)
+            if agent.hooks:
+                await show(agent, turn, value, partial(fail, turn))
+    except BaseException as error:
+        failure = failure_behind(turn, error)
+        if agent.hooks and not isinstance(failure, asyncio.CancelledError):
+            await run_turn_failure_hooks(agent, turn, failure)
+        raise
+
+
+async def _run_generator(agent: "Agent", turn: Turn[Any]) -> None:
+    async with aclosing(turn.yielding()) as values:
+        async for value in values:
+            if agent.hooks:
+                await show(agent, turn, value, values.athrow)

@@ -1,0 +1,269 @@
+"""Agents that live in an actor system: run by it, restarted by it, asked and told."""
+
+import asyncio
+
+import pytest
+
+from pygents import (
+    ActorSystem,
+    Agent,
+    AgentHook,
+    AgentRegistry,
+    SafeExecutionError,
+    Turn,
+    UnregisteredAgentError,
+    current_agent,
+    current_turn,
+)
+from pygents import hook as make_hook
+from pygents import tool as make_tool
+from pygents.actors import (
+    ActorDeadError,
+    DeadLetterReason,
+    Directive,
+    Ended,
+    Restart,
+    StartTimeoutError,
+    Supervision,
+)
+
+
+@pytest.fixture
+def tools():
+    @make_tool()
+    async def square(n):
+        if n == 13:
+            raise ConnectionError("unlucky")
+        return n * n
+
+    @make_tool()
+    async def count(n):
+        for number in range(n):
+            yield number
+
+    @make_tool()
+    async def then(tool, *args):
+        return Turn(tool, args=args)
+
+    @make_tool()
+    async def call(functions):  # in a list: a function by itself would be a dynamic argument
+        return await functions[0]()
+
+    return [square, count, then, call]
+
+
+@pytest.fixture
+def agent(tools):
+    return Agent("worker", "Works", tools)
+
+
+async def test_an_agent_is_asked_and_told(agent):
+    async with ActorSystem("s") as system:
+        ref = system.spawn(agent)
+        ref.tell(Turn("square", args=[2]))
+        agent.tell(Turn("square", args=[2]))
+        assert await agent.ask(Turn("square", args=[3])) == 9
+        assert await agent.ask(Turn("count", args=[3])) == [0, 1, 2]
+        assert system.whereis("worker") is ref is agent.ref
+        with pytest.raises(ConnectionError, match="unlucky"):
+            await agent.ask(Turn("square", args=[13]))
+        counts = system.statistics()
+        assert (counts.accepted, counts.handled, counts.answered_with_error) == (5, 4, 1)
+    with pytest.raises(UnregisteredAgentError):
+        AgentRegistry.get("worker")
+    with pytest.raises(ActorDeadError):
+        await agent.put(Turn("square", args=[1]))
+
+
+async def test_a_returned_turn_is_the_answer_and_is_run(agent):
+    seen = []
+
+    async def note():
+        seen.append(current_turn().tool.metadata.name)
+
+    async with ActorSystem("s") as system:
+        system.spawn(agent)
+        answer = await agent.ask(Turn("then", args=["call", [note]]))
+        assert isinstance(answer, Turn)
+        await system.wait_idle()
+        assert seen == ["call"]
+        assert system.statistics().accepted == 2
+
+
+async def test_what_was_queued_before_is_run(agent):
+    await agent.put(Turn("square", args=[2]))
+    async with ActorSystem("s") as system:
+        system.spawn(agent)
+        await system.wait_idle()
+        assert system.statistics().handled == 1
+
+
+async def test_an_agent_survives_its_restart_with_its_attributes(tools):
+    class Learner(Agent):
+        def on_start(self):
+            lives.append("start")
+
+        async def on_restart(self, failure):
+            lives.append(f"restart {failure!r}")
+
+        async def on_stop(self):
+            lives.append("stop")
+
+        def on_message(self, message):
+            return "echo", message
+
+    lives = []
+    learner = Learner("learner", "Learns", tools)
+    learner.lessons = [1]
+    async with ActorSystem("s") as system:
+        ref = system.spawn(learner)
+        agent_told = ref.tell
+        agent_told(Turn("square", args=[13]))
+        assert await learner.ask(Turn("square", args=[3])) == 9
+        assert await ref.ask_async("hello") == ("echo", "hello")
+        assert learner.lessons == [1]
+        assert lives == ["start", "restart ConnectionError('unlucky')", "start"]
+        (letter,) = system.dead_letters
+        assert (letter.reason, letter.recipient) == (DeadLetterReason.FAILED, "learner")
+    assert lives[-1] == "stop"
+
+
+async def test_what_is_no_turn_is_unhandled_and_no_failure(agent):
+    async with ActorSystem("s") as system:
+        ref = system.spawn(agent)
+        ref.tell("what")
+        with pytest.raises(TypeError):
+            await ref.ask_async("what")
+        await system.wait_idle()
+        assert [letter.reason for letter in system.dead_letters] == [DeadLetterReason.UNHANDLED] * 2
+        assert "0 restarts" in system.tree()
+
+
+async def test_a_turn_knows_its_attempt(agent):
+    attempts = []
+
+    async def flaky():
+        attempts.append(current_turn().attempt)
+        if len(attempts) < 3:
+            raise ConnectionError
+
+    async with ActorSystem("s", supervision=Supervision(decide={ConnectionError: Directive.RETRY})) as system:
+        system.spawn(agent)
+        await agent.ask(Turn("call", args=[[flaky]]))
+        assert attempts == [1, 2, 3]
+
+
+async def test_hooks_run_as_in_a_drain(agent):
+    events = []
+
+    def watch(kind):
+        async def note(*args):
+            events.append(kind.value)
+
+        note.__name__ = kind.value
+        agent.hooks.append(make_hook(kind)(note))
+
+    for kind in AgentHook:
+        watch(kind)
+    async with ActorSystem("s") as system:
+        system.spawn(agent)
+        await agent.ask(Turn("square", args=[2]))
+        with pytest.raises(ConnectionError):
+            await agent.ask(Turn("square", args=[13]))
+    assert events == [
+        *("before_put", "after_put", "before_turn", "on_turn_value", "after_turn"),
+        *("before_put", "after_put", "before_turn", "on_turn_error"),
+    ]
+
+
+async def test_a_tool_spawns_children_of_its_agent(agent, tools):
+    helper = Agent("helper", "Helps", tools)
+
+    async def hire():
+        current_agent().spawn(helper)
+
+    async with ActorSystem("s") as system:
+        ref = system.spawn(agent)
+        await agent.ask(Turn("call", args=[[hire]]))
+        assert system.whereis("worker/helper") is helper.ref
+        assert await helper.ask(Turn("square", args=[4])) == 16
+        ref.kill()
+        assert await ref.wait_stopped() is Ended.KILLED
+        assert not helper.ref.is_alive()
+
+
+async def test_attributes_are_guarded_while_a_turn_is_in_hand_only(agent):
+    async def change():
+        agent.description = "new"
+
+    async with ActorSystem("s") as system:
+        system.spawn(agent)
+        with pytest.raises(SafeExecutionError):
+            await agent.ask(Turn("call", args=[[change]]))
+        agent.description = "other"
+        assert agent.description == "other"
+
+
+async def test_a_killed_agent_cancels_its_tool(agent):
+    ended = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def long():
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with ActorSystem("s") as system:
+        ref = system.spawn(agent)
+        asked = asyncio.ensure_future(agent.ask(Turn("call", args=[[long]])))
+        await begun.wait()
+        ref.kill()
+        assert await ref.wait_stopped() is Ended.KILLED
+        assert ended.is_set()
+        with pytest.raises(ActorDeadError):
+            await asked
+
+
+async def test_bad_use_is_refused_at_the_call(agent, tools):
+    with pytest.raises(RuntimeError, match="spawn it in an ActorSystem"):
+        await agent.ask(Turn("square", args=[1]))
+    with pytest.raises(RuntimeError, match="spawn it in an ActorSystem"):
+        agent.tell(Turn("square", args=[1]))
+    with pytest.raises(RuntimeError, match="no supervisor"):
+        agent.spawn(Agent("other", "Other", tools))
+    async with ActorSystem("s") as system, ActorSystem("t") as other:
+        system.spawn(agent)
+        for place in [system, other]:
+            with pytest.raises((SafeExecutionError, ValueError)):
+                place.spawn(agent)
+        with pytest.raises(TypeError, match="as it is"):
+            system.spawn(AgentRegistry.get("other"), name="alias")
+        with pytest.raises(SafeExecutionError, match="lives in a system"):
+            agent.run()
+        with pytest.raises(ValueError, match="does not accept"):
+            agent.tell(Turn(make_tool()(_stranger)))
+        with pytest.raises(TypeError):
+            await agent.ask("no turn")
+    stopped = Agent("stopped", "Stopped", tools)
+    await stopped.stop()
+    async with ActorSystem("u") as system:
+        with pytest.raises(ActorDeadError):
+            system.spawn(stopped)
+        assert system.root.nodes() == []
+
+
+async def _stranger():
+    """Do nothing."""
+
+
+async def test_an_agent_that_starts_slowly_fails(tools):
+    class Slow(Agent):
+        async def on_start(self):
+            await asyncio.sleep(10)
+
+    slow = Slow("slow", "Slow", tools)
+    async with ActorSystem("s", supervision=Supervision(decide={StartTimeoutError: Directive.STOP})) as system:
+        ref = system.spawn(slow, start_timeout=1.0, restart=Restart.PERMANENT)
+        assert await ref.wait_stopped() is Ended.FAILED
