@@ -6,9 +6,11 @@ function, and the arguments to call it with. ``agent.run()`` streams the results
 
 from pygents.agent import Agent
 from pygents.context import current_agent, current_turn
+from pygents.decisions import Deny, Replace, Skip
 from pygents.errors import (
     SafeExecutionError,
     TurnCancelledError,
+    TurnDeniedError,
     TurnTimeoutError,
     UnregisteredAgentError,
     UnregisteredHookError,
@@ -25,13 +27,16 @@ __all__ = [
     "Agent",
     "AgentHook",
     "AgentRegistry",
+    "Deny",
     "Hook",
     "HookMetadata",
     "HookRegistry",
     "HookType",
     "Memory",
     "MemoryHook",
+    "Replace",
     "SafeExecutionError",
+    "Skip",
     "StopReason",
     "Tool",
     "ToolHook",
@@ -39,6 +44,7 @@ __all__ = [
     "ToolRegistry",
     "Turn",
     "TurnCancelledError",
+    "TurnDeniedError",
     "TurnHook",
     "TurnTimeoutError",
     "UnregisteredAgentError",

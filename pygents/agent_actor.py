@@ -33,7 +33,7 @@ from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.agent_cell import AgentCell
 from pygents.agent_hooks import run_agent_hooks, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running, within
-from pygents.errors import SafeExecutionError, TurnCancelledError
+from pygents.errors import SafeExecutionError, TurnCancelledError, TurnDeniedError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
 from pygents.intercept import run_failure_hooks
@@ -333,7 +333,7 @@ class AgentActor(AsyncActor):
             return  # the consumer was cancelled: the turn stays in hand
         self.actor_inbox.done(envelope)
         try:
-            if not agent.hooks:
+            if not agent.hooks or isinstance(error, TurnDeniedError):
                 return
             if turn.stop_reason is StopReason.TIMEOUT:
                 hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, error, agent, turn)

@@ -24,12 +24,14 @@ TABLE = {
         "ToolHook",
         "MemoryHook",
     },
+    "pygents.decisions": {"Deny", "Replace", "Skip"},
     "pygents.memory": {"Memory"},
     "pygents.registry": {"ToolRegistry", "AgentRegistry", "HookRegistry"},
 }
 ERRORS = {
     "SafeExecutionError",
     "TurnCancelledError",
+    "TurnDeniedError",
     "TurnTimeoutError",
     "UnregisteredAgentError",
     "UnregisteredHookError",

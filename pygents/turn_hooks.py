@@ -1,0 +1,57 @@
+"""Asking the hooks that may decide on a turn.
+
+Each hook sees on the turn (``turn.replaced``) what those before it have replaced. That is part of what the turn notes
+of its run, ``_called_with``: the positional and the keyword arguments, None as long as the tool has not been called,
+and what was replaced.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pygents.deciding import Decision, combined, is_final
+from pygents.decisions import Deny, Replace, Skip
+from pygents.errors import TurnDeniedError
+from pygents.hook_types import TurnHook
+from pygents.intercept import intercept
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pygents.hook_types import HookType
+    from pygents.hooks import Hook
+    from pygents.turn import Turn
+
+__all__ = ["decide_run"]
+
+
+async def decide_run(turn: "Turn[Any]", so_far: Decision | None) -> Skip | Replace | None:
+    """Ask the turn's hooks for BEFORE_RUN, unless it is denied or skipped already.
+
+    Raises:
+        TurnDeniedError: if it is denied
+        BaseException: as `intercept`
+
+    """
+    _show(turn, so_far)
+    return await _decide(turn, turn.hooks, TurnHook.BEFORE_RUN, (turn,), so_far)
+
+
+async def _decide(
+    turn: "Turn[Any]",
+    hooks: "Sequence[Hook]",
+    hook_type: "HookType",
+    args: tuple[Any, ...],
+    so_far: Decision | None,
+) -> Skip | Replace | None:
+    for hook in tuple(hooks):
+        if is_final(so_far):
+            break
+        so_far = combined(so_far, await intercept((hook,), hook_type, *args))
+        _show(turn, so_far)
+    if isinstance(so_far, Deny):
+        raise TurnDeniedError(so_far.reason)
+    return so_far
+
+
+def _show(turn: "Turn[Any]", decision: Decision | None) -> None:
+    if isinstance(decision, Replace):
+        turn.__dict__["_called_with"] = None, None, decision
