@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pygents.outcome import StopReason
 from pygents.turn import Turn
+from pygents.work import Work
 
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
@@ -50,12 +51,12 @@ def has_failed(turn: Turn[Any]) -> bool:
     return cut_by_itself or turn.stop_reason in {StopReason.ERROR, StopReason.TIMEOUT}
 
 
-def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Turn[Any] | None, list[Turn[Any]]]:
+def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Work | None, list[Work]]:
     """Return the turn in hand and the queued ones, as they are at one moment.
 
     What the agent was told that it cannot run is left out: it is not its work, and could not be restored.
     """
     in_hand, queued = inbox.contents()
     current = None if in_hand is None else in_hand.message
-    turns: list[Turn[Any]] = [envelope.message for envelope in queued if is_work(agent, envelope.message)]
-    return current if is_turn(current) and not has_failed(current) else None, turns
+    work: list[Work] = [envelope for envelope in queued if is_work(agent, envelope.message)]
+    return in_hand if is_turn(current) and not has_failed(current) else None, work

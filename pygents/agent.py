@@ -17,6 +17,7 @@ from pygents.names import check_name
 from pygents.registry import AgentRegistry, ToolRegistry
 from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
 from pygents.turn import Turn
+from pygents.work import Work, copy_work, load_work, store_work
 
 if TYPE_CHECKING:
     from pygents.actors.ref import ActorRef
@@ -108,6 +109,7 @@ class Agent:
         Raises:
             TypeError: if it is no turn
             ValueError: if the turn has no tool, or one that the agent lacks
+            TurnDeniedError: if a hook denied it; it is not enqueued
             ActorDeadError: if the agent has stopped
 
         """
@@ -124,6 +126,7 @@ class Agent:
             UnregisteredAgentError: if no living agent has that name
             TypeError: as `put` of that agent
             ValueError: as `put` of that agent
+            TurnDeniedError: as `put` of that agent
             ActorDeadError: as `put` of that agent
 
         """
@@ -142,6 +145,7 @@ class Agent:
             ActorDeadError: if the agent has stopped
             TurnTimeoutError: if a turn timed out; it is spent, the next run goes on with the others
             TurnCancelledError: if a tool let a ``CancelledError`` out by itself; as above
+            TurnDeniedError: if a hook denied a turn; as above
             BaseException: what a tool or a hook raised; as above
 
         """
@@ -186,13 +190,13 @@ class Agent:
         """
         child_tools = _checked_tools(self.tools if tools is None else tools)
         child_hooks = check_hooks(self.hooks if isinstance(hooks, EllipsisType) else hooks)
-        turns = [turn.copy() for turn in self._actor.snapshot()[1]]
-        _check_accepted(name, child_tools, turns)
+        work = [copy_work(queued) for queued in self._actor.snapshot()[1]]
+        _check_accepted(name, child_tools, work)
         child = type(self)(name, self.description if description is None else description, child_tools)
-        child._take_over(child_hooks, None, turns)  # noqa: SLF001 (of its own class)
+        child._take_over(child_hooks, None, work)  # noqa: SLF001 (of its own class)
         return child
 
-    def _take_over(self, hooks: "list[Hook]", current: Turn[Any] | None, queued: list[Turn[Any]]) -> None:
+    def _take_over(self, hooks: "list[Hook]", current: Work | None, queued: list[Work]) -> None:
         self.hooks = hooks
         self._actor.restore(current, queued)
 
@@ -208,8 +212,8 @@ class Agent:
             "name": self.name,
             "description": self.description,
             "tool_names": [tool.metadata.name for tool in self.tools],
-            "queue": [turn.to_dict() for turn in queued],
-            "current_turn": None if current is None else current.to_dict(),
+            "queue": [store_work(work) for work in queued],
+            "current_turn": None if current is None else store_work(current),
             "hooks": hooks_to_dict(self.hooks),
         }
 
@@ -230,8 +234,8 @@ class Agent:
         name, description = fields.read("name", str), fields.read("description", str)
         tools = [ToolRegistry.get(tool_name) for tool_name in fields.names("tool_names")]
         stored = fields.read("current_turn", (Mapping, type(None)), None)
-        current = None if stored is None else _stored_turn(fields, "current_turn", stored)
-        queue = [_stored_turn(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
+        current = None if stored is None else _stored_work(fields, "current_turn", stored)
+        queue = [_stored_work(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
         hooks = hooks_from_dict(fields)
         _check_accepted(name, tools, [*queue] if current is None else [current, *queue])
         agent = cls(name, description, tools)
@@ -265,16 +269,16 @@ def _checked_tool(tool: object) -> "Tool":
     return cast("Tool", tool)
 
 
-def _check_accepted(name: str, tools: "list[Tool]", turns: list[Turn[Any]]) -> None:
-    for turn in turns:
+def _check_accepted(name: str, tools: "list[Tool]", queued: list[Work]) -> None:
+    for turn in (work.message for work in queued):
         if turn.tool is not None and turn.tool not in tools:
             msg = f"Agent {name!r} does not accept tool {turn.tool.metadata.name!r}, which a queued turn names"
             raise ValueError(msg)
 
 
-def _stored_turn(fields: Fields, name: str, stored: Mapping[str, Any]) -> Turn[Any]:
+def _stored_work(fields: Fields, name: str, stored: Mapping[str, Any]) -> Work:
     try:
-        return Turn[Any].from_dict(stored)
+        return load_work(stored)
     except (TypeError, ValueError) as error:
         raise type(error)(fields.error(name, f"holds a turn that cannot be restored: {error}")) from error
 

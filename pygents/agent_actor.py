@@ -33,6 +33,8 @@ from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.agent_cell import AgentCell
 from pygents.agent_hooks import run_agent_hooks, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running, within
+from pygents.deciding import combined
+from pygents.decisions import Replace, Skip
 from pygents.errors import SafeExecutionError, TurnCancelledError, TurnDeniedError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
@@ -41,16 +43,19 @@ from pygents.outcome import StopReason, fail
 from pygents.run import Drain, Run
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
+from pygents.turn_hooks import decide_put
+from pygents.work import DecidedWork, Work, decision_on, make_work
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
+    from pygents.deciding import Decision
 
 __all__ = ["AgentActor"]
 
 logger = logging.getLogger("pygents.agent")
 
-type Work = Envelope[Turn[Any]]
 type Result = tuple[Turn[Any], Any]
+type _Enqueue = Callable[[Turn[Any], Skip | Replace | None], None]
 
 
 class AgentActor(AsyncActor):
@@ -91,46 +96,48 @@ class AgentActor(AsyncActor):
         drain = _drain_of(agent)
         return self.is_drained and not (drain is not None and drain.dropped)
 
-    def snapshot(self) -> tuple[Turn[Any] | None, list[Turn[Any]]]:
+    def snapshot(self) -> tuple[Work | None, list[Work]]:
         """Return the turn in hand and the queued ones, as they are at one moment."""
         return work_in(self.actor_inbox, cast("Agent", self._agent()))  # who else would ask?
 
-    def restore(self, current: Turn[Any] | None, queued: Sequence[Turn[Any]]) -> None:
+    def restore(self, current: Work | None, queued: Sequence[Work]) -> None:
         """Take what a snapshot had. A turn that had failed by then is spent, and not taken."""
-        if current is not None and has_failed(current):
-            logger.warning("%s does not restore %r, which had ended: %s", self, current, current.stop_reason)
+        if current is not None and has_failed(turn := current.message):
+            logger.warning("%s does not restore %r, which had ended: %s", self, turn, turn.stop_reason)
         elif current is not None:
-            self.actor_inbox.hold(Envelope(current))
-        for turn in queued:
-            self.actor_inbox.put(Envelope(turn))
+            self.actor_inbox.hold(current)
+        for work in queued:
+            self.actor_inbox.put(work)
 
-    def deliver(self, turn: Turn[Any]) -> None:
-        """Enqueue a turn.
+    def deliver(self, turn: Turn[Any], decision: Skip | Replace | None = None) -> None:
+        """Enqueue a turn, with what was decided of it.
 
         Raises:
             ActorDeadError: if the agent has stopped
 
         """
         try:
-            self.actor_inbox.put(Envelope(turn))
+            # What make_work() does, without the cost of a call for every turn.
+            self.actor_inbox.put(Envelope(turn) if decision is None else DecidedWork(turn, decision))
         except ActorDeadError:
             raise self._stopped() from None
 
     def _stopped(self) -> ActorDeadError:
         return ActorDeadError(f"{self} has stopped and takes no more turns")
 
-    async def put(self, agent: "Agent", turn: Turn[Any], deliver: Callable[[Turn[Any]], None] | None = None) -> None:
+    async def put(self, agent: "Agent", turn: Turn[Any], enqueue: "_Enqueue | None" = None) -> None:
         """Enqueue a turn, with the agent's put hooks around it.
 
         Raises:
             ActorDeadError: if the agent has stopped
+            TurnDeniedError: if a hook denied it
             Exception: what a hook raised
 
         """
         if self.actor_inbox.closed:
             raise self._stopped()
-        await run_agent_hooks(agent, current_turn(), AgentHook.BEFORE_PUT, agent, turn)
-        (deliver or self.deliver)(turn)
+        decision = await within(frame_for(current_turn(), agent), decide_put(agent, turn))
+        (enqueue or self.deliver)(turn, decision)
         await run_agent_hooks(agent, current_turn(), AgentHook.AFTER_PUT, agent, turn)
 
     def run(self, agent: "Agent") -> Run[Result]:
@@ -169,20 +176,25 @@ class AgentActor(AsyncActor):
         check_turn(cast("Agent", self._agent()), message)  # whoever drains holds the agent
 
     # One function, though a long one: only a generator itself can yield, and a second one would cost every value.
-    async def _results(  # noqa: C901, PLR0912
+    async def _results(  # noqa: C901, PLR0912, PLR0915
         self, agent: "Agent", drain: Drain
     ) -> AsyncGenerator[Result]:
         await self._begin_drain(agent, drain)
         me = weakref.ref(agent)
         try:
-            while (envelope := self._next_plain(agent) or await self._next(agent)) is not None:
+            while True:
+                envelope, decision = self._next_plain(agent), None
+                if envelope is None:
+                    envelope, decision = await self._next(agent)
+                    if envelope is None:
+                        break
                 turn = envelope.message
                 frame = (me, turn)
                 token = running.set(frame) if is_streaming(turn.tool) else None
                 inside = True
                 try:
                     if token is not None:
-                        async with aclosing(turn.yielding()) as values:
+                        async with aclosing(turn.yielding_as(decision)) as values:
                             step = begin(values)
                             while True:
                                 try:
@@ -198,7 +210,7 @@ class AgentActor(AsyncActor):
                                 inside = True
                                 step = anext(values)
                     else:
-                        value = await turn.returning_in(frame)
+                        value = await turn.returning_in(frame, decision)
                         if agent.hooks:
                             await show(agent, turn, value, partial(fail, turn))
                         inside = False
@@ -265,10 +277,12 @@ class AgentActor(AsyncActor):
         if agent.hooks or inbox.in_hand is not None or (envelope := inbox.take()) is None:
             return None
         turn = envelope.message
-        return envelope if isinstance(turn, Turn) and turn.tool in agent.tools else None
+        if type(envelope) is DecidedWork or not isinstance(turn, Turn) or turn.tool not in agent.tools:
+            return None
+        return envelope
 
-    async def _next(self, agent: "Agent") -> Work | None:
-        """Return the next turn, in hand; what is no turn of the agent's is answered on the way."""
+    async def _next(self, agent: "Agent") -> "tuple[Work | None, Decision | None]":
+        """Return the next turn, in hand, and what is decided of it; what is no turn of the agent's is answered."""
         inbox = self.actor_inbox
         while not inbox.closed and (envelope := inbox.in_hand or inbox.peek()) is not None:
             if not is_work(agent, envelope.message):
@@ -279,10 +293,10 @@ class AgentActor(AsyncActor):
             elif inbox.in_hand is not None and envelope.message.stop_reason is StopReason.COMPLETED:
                 await self._complete(agent, envelope)  # a snapshot was taken after its value and before its end
             else:
-                if agent.hooks:
-                    await run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent)
-                return inbox.in_hand or inbox.take()
-        return None
+                decision = await run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent) if agent.hooks else None
+                work = inbox.in_hand or inbox.take()
+                return work, None if work is None else combined(decision_on(work), decision)
+        return None, None
 
     async def _complete(self, agent: "Agent", envelope: Work) -> None:
         """Do what follows the last value of a turn; the turn is spent by it, whatever happens."""
@@ -309,8 +323,8 @@ class AgentActor(AsyncActor):
             if is_turn(output):
                 await self.put(agent, check_turn(agent, output), self._deliver_in_place)
 
-    def _deliver_in_place(self, turn: Turn[Any]) -> None:
-        self.actor_inbox.put_in_place(Envelope(turn))
+    def _deliver_in_place(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
+        self.actor_inbox.put_in_place(make_work(turn, decision))
 
     async def _fail_late(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
         turn = envelope.message

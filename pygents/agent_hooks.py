@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from pygents.context import frame_for, within
+from pygents.deciding import Decision
 from pygents.hooks import AgentHook
 from pygents.intercept import intercept
 from pygents.turn import Turn
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["run_agent_hooks", "show"]
 
 
-async def run_agent_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
-    """Run the hooks for an event, with the agent and the turn as what is running."""
-    await within(frame_for(turn, agent), intercept(agent.hooks, hook_type, *args))
+async def run_agent_hooks(
+    agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object
+) -> Decision | None:
+    """Run the hooks for an event, with the agent and the turn as what is running, and return what they decide."""
+    return await within(frame_for(turn, agent), intercept(agent.hooks, hook_type, *args))
 
 
 async def show(

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 from pygents.deciding import Decision, combined, is_final
 from pygents.decisions import Deny, Replace, Skip
 from pygents.errors import TurnDeniedError
-from pygents.hook_types import TurnHook
+from pygents.hook_types import AgentHook, TurnHook
 from pygents.intercept import intercept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pygents.agent import Agent
     from pygents.hook_types import HookType
     from pygents.hooks import Hook
     from pygents.turn import Turn
 
-__all__ = ["decide_run"]
+__all__ = ["decide_put", "decide_run"]
 
 
 async def decide_run(turn: "Turn[Any]", so_far: Decision | None) -> Skip | Replace | None:
@@ -33,6 +34,22 @@ async def decide_run(turn: "Turn[Any]", so_far: Decision | None) -> Skip | Repla
     """
     _show(turn, so_far)
     return await _decide(turn, turn.hooks, TurnHook.BEFORE_RUN, (turn,), so_far)
+
+
+async def decide_put(agent: "Agent", turn: "Turn[Any]") -> Skip | Replace | None:
+    """Ask the agent's hooks for BEFORE_PUT, and leave the turn as it was.
+
+    Raises:
+        TurnDeniedError: if it is denied
+        BaseException: as `intercept`
+
+    """
+    noted = turn.__dict__["_called_with"]
+    try:
+        return await _decide(turn, agent.hooks, AgentHook.BEFORE_PUT, (agent, turn), None)
+    finally:
+        if turn.replaced is not None and turn.called_with is None:  # else a run has noted something meanwhile
+            turn.__dict__["_called_with"] = noted
 
 
 async def _decide(

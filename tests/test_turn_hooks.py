@@ -229,7 +229,6 @@ class TestReplace:
             (Replace(kwargs={"b": lambda: 6}), ((1,), {"b": 6})),
             (Replace(args=(), kwargs={}), ((), {})),
         ],
-        ids=repr,
     )
     async def test_leaves_a_stored_turn_as_it_was_asked_for(self, decision, given, made, ran, deciding):
         turn = Turn(made, [lambda: 1], {"a": lambda: 2}, hooks=[deciding(RUN, decision)])
