@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from pygents.hook_types import HookType
     from pygents.hooks import Hook
 
-__all__ = ["LeakedCancellationError", "cancel_requests", "check_hooks", "intercept", "run_failure_hooks", "run_hooks"]
+__all__ = [
+    "LeakedCancellationError",
+    "cancel_requests",
+    "check_hooks",
+    "hooks_for",
+    "intercept",
+    "run_failure_hooks",
+    "run_hooks",
+]
 
 logger = logging.getLogger("pygents")
 
@@ -41,15 +49,28 @@ async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any, 
 
     """
     decision: Decision | None = None
-    for hook in tuple(hooks):  # a hook may change the list
+    for hook in hooks_for(hooks, hook_type):
+        returned = await hook(*args, **kwargs)
+        if returned is not None:
+            decision = combined(decision, checked_decision(returned, hook, hook_type))
+            if is_final(decision):
+                break
+    return decision
+
+
+def hooks_for(hooks: "Sequence[Hook]", hook_type: "HookType") -> "list[Hook]":
+    """Return the hooks of the list that are for an event, as it is now: one of them may change it.
+
+    Raises:
+        TypeError: if something in the list is no hook
+
+    """
+    found: list[Hook] = []
+    for hook in tuple(hooks):  # another thread may change it
         own = type_of(hook)
         if own is hook_type or (type(own) is tuple and hook_type in own):
-            returned = await hook(*args, **kwargs)
-            if returned is not None:
-                decision = combined(decision, checked_decision(returned, hook, hook_type))
-                if is_final(decision):
-                    break
-    return decision
+            found.append(hook)
+    return found
 
 
 async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any) -> Decision | None:

@@ -18,7 +18,7 @@ from pygents.decorated import Decorated
 from pygents.errors import TurnDeniedError
 from pygents.generators import begin
 from pygents.hooks import ToolHook
-from pygents.intercept import run_hooks
+from pygents.intercept import hooks_for, run_hooks
 
 if TYPE_CHECKING:
     from pygents.hooks import Hook
@@ -58,7 +58,7 @@ class _ToolFunction[**P, R](Decorated):
         self, args: Iterable[Any], kwargs: dict[str, Any]
     ) -> tuple[Iterable[Any], dict[str, Any], Skip | None]:
         """Run the hooks for BEFORE_INVOKE, each with the arguments as those before it have left them."""
-        for hook in tuple(self.hooks):
+        for hook in hooks_for(self.hooks, ToolHook.BEFORE_INVOKE):
             decision = await run_hooks((hook,), ToolHook.BEFORE_INVOKE, *args, **kwargs)
             if isinstance(decision, Deny):
                 raise TurnDeniedError(decision.reason)

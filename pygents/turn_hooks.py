@@ -11,7 +11,7 @@ from pygents.deciding import Decision, combined, is_final
 from pygents.decisions import Deny, Replace, Skip
 from pygents.errors import TurnDeniedError
 from pygents.hook_types import AgentHook, TurnHook
-from pygents.intercept import intercept
+from pygents.intercept import hooks_for, intercept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ async def _decide(
     args: tuple[Any, ...],
     so_far: Decision | None,
 ) -> Skip | Replace | None:
-    for hook in tuple(hooks):
+    for hook in hooks_for(hooks, hook_type):
         if is_final(so_far):
             break
         so_far = combined(so_far, await intercept((hook,), hook_type, *args))
