@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from pygents.outcome import StopReason
+from pygents.outcome import Due, StopReason
+from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 from pygents.work import Work
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from pygents.actors.mailbox import Mailbox
     from pygents.agent import Agent
 
-__all__ = ["check_turn", "has_failed", "is_turn", "is_work", "work_in"]
+__all__ = ["check_turn", "due", "has_failed", "is_turn", "is_work", "refusal", "set_due", "work_in"]
 
 
 def is_turn(message: object) -> TypeGuard[Turn[Any]]:
@@ -40,6 +41,17 @@ def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
     return turn  # pyright: ignore[reportUnknownVariableType]
 
 
+def refusal(agent: "Agent", turn: Turn[Any]) -> ValueError | None:
+    """Return why a turn that was accepted when it was put cannot be run now, and forget its earlier run."""
+    if not turn.running:  # what it says of an earlier run goes: this one did not begin
+        turn.output = turn.start_time = turn.end_time = None
+    try:
+        check_turn(agent, turn)
+    except ValueError as error:
+        return error
+    return None
+
+
 def is_work(agent: "Agent", message: object) -> bool:
     """Return whether a message is a turn that the agent can run."""
     return isinstance(message, Turn) and message.tool in agent.tools
@@ -49,6 +61,20 @@ def has_failed(turn: Turn[Any]) -> bool:
     """Return whether a turn in hand is spent, though its end is still being handled."""
     cut_by_itself = turn.running and turn.stop_reason is StopReason.CANCELLED
     return cut_by_itself or turn.stop_reason in {StopReason.ERROR, StopReason.TIMEOUT}
+
+
+def due(turn: Turn[Any]) -> Due:
+    """Return what is left to be done for a turn in hand that has completed."""
+    left: Due | None = turn.__dict__.get("_due")
+    if left is None and turn.running and not is_streaming(turn.tool):  # a stream has been shown value by value
+        return Due.VALUE
+    return left or Due.AFTER_TURN
+
+
+def set_due(turn: Turn[Any], left: Due) -> None:
+    """Say what is left to be done for a turn that had completed."""
+    was_shown = left is Due.VALUE and is_streaming(turn.tool)  # value by value
+    turn.__dict__["_due"] = Due.AFTER_TURN if was_shown else left
 
 
 def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Work | None, list[Work]]:

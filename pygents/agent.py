@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from pygents.acceptance import check_turn
+from pygents.acceptance import check_turn, due
 from pygents.agent_actor import AgentActor
+from pygents.agent_hooks import outside_turns
 from pygents.errors import SafeExecutionError
 from pygents.intercept import check_hooks
 from pygents.names import check_name
+from pygents.outcome import Due, StopReason
 from pygents.registry import AgentRegistry, ToolRegistry
 from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
 from pygents.turn import Turn
@@ -108,14 +110,16 @@ class Agent:
 
         Raises:
             TypeError: if it is no turn
-            ValueError: if the turn has no tool, or one that the agent lacks
+            ValueError: if the turn has no tool, or one that the agent lacks, also after the hooks for BEFORE_PUT
             TurnDeniedError: if a hook denied it; it is not enqueued
             ActorDeadError: if the agent has stopped
+            TurnCancelledError: if a hook let a ``CancelledError`` out by itself
+            BaseException: what else a hook raised
 
         """
         check_turn(self, turn)
         if self.hooks:
-            await self._actor.put(self, turn)
+            await outside_turns(self._actor.put(self, turn))
         else:
             self._actor.deliver(turn)
 
@@ -144,6 +148,7 @@ class Agent:
             SafeExecutionError: if the agent is running
             ActorDeadError: if the agent has stopped
             TurnTimeoutError: if a turn timed out; it is spent, the next run goes on with the others
+            ValueError: if a turn that was put has no tool any more, or one that the agent lacks now; as above
             TurnCancelledError: if a tool let a ``CancelledError`` out by itself; as above
             TurnDeniedError: if a hook denied a turn; as above
             BaseException: what a tool or a hook raised; as above
@@ -196,19 +201,28 @@ class Agent:
         child._take_over(child_hooks, None, work)  # noqa: SLF001 (of its own class)
         return child
 
-    def _take_over(self, hooks: "list[Hook]", current: Work | None, queued: list[Work]) -> None:
+    def _take_over(
+        self,
+        hooks: "list[Hook]",
+        current: Work | None,
+        queued: list[Work],
+        left: Due = Due.AFTER_TURN,
+    ) -> None:
         self.hooks = hooks
-        self._actor.restore(current, queued)
+        self._actor.restore(current, queued, left)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a snapshot as plain data: configuration, the turn in hand, the queue. Safe at any time.
+
+        If the tool of the turn in hand has completed, ``current_turn_due`` says what is left: ``"value"`` if the
+        consumer has not got the value yet, ``"put"`` if only a returned turn is to be put. It is missing otherwise.
 
         Raises:
             TypeError: if a turn has an async dynamic argument
 
         """
         current, queued = self._actor.snapshot()
-        return {
+        data: dict[str, Any] = {
             "name": self.name,
             "description": self.description,
             "tool_names": [tool.metadata.name for tool in self.tools],
@@ -216,12 +230,21 @@ class Agent:
             "current_turn": None if current is None else store_work(current),
             "hooks": hooks_to_dict(self.hooks),
         }
+        left = None if current is None else due(current.message)
+        if (
+            left is not None
+            and left is not Due.AFTER_TURN
+            and data["current_turn"]["stop_reason"] == StopReason.COMPLETED
+        ):
+            data["current_turn_due"] = left.value
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return the agent that `to_dict` stored; ``queue``, ``current_turn`` and ``hooks`` may be missing.
 
-        The turn that was in hand is the first of the next run. If its tool had completed by then, it is not run again.
+        The turn that was in hand is the first of the next run. If its tool had completed by then, it is not run again:
+        its stored output is yielded if the consumer had not got it, and what comes after that is done.
 
         Raises:
             ValueError: if a field is missing or has an impossible value; the message names it
@@ -235,11 +258,12 @@ class Agent:
         tools = [ToolRegistry.get(tool_name) for tool_name in fields.names("tool_names")]
         stored = fields.read("current_turn", (Mapping, type(None)), None)
         current = None if stored is None else _stored_work(fields, "current_turn", stored)
+        left = _stored_due(fields)
         queue = [_stored_work(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
         hooks = hooks_from_dict(fields)
         _check_accepted(name, tools, [*queue] if current is None else [current, *queue])
         agent = cls(name, description, tools)
-        agent._take_over(hooks, current, queue)
+        agent._take_over(hooks, current, queue, left)
         return agent
 
 
@@ -274,6 +298,15 @@ def _check_accepted(name: str, tools: "list[Tool]", queued: list[Work]) -> None:
         if turn.tool is not None and turn.tool not in tools:
             msg = f"Agent {name!r} does not accept tool {turn.tool.metadata.name!r}, which a queued turn names"
             raise ValueError(msg)
+
+
+def _stored_due(fields: Fields) -> Due:
+    stored = fields.read("current_turn_due", (str, type(None)), None)
+    try:
+        return Due.AFTER_TURN if stored is None else Due(stored)
+    except ValueError:
+        wanted = ", ".join(repr(one.value) for one in Due)
+        raise ValueError(fields.error("current_turn_due", f"must be one of {wanted} or None, not {stored!r}")) from None
 
 
 def _stored_work(fields: Fields, name: str, stored: Mapping[str, Any]) -> Work:

@@ -24,27 +24,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pykka import ActorDeadError
-from pykka._envelope import Envelope
 
-from pygents.acceptance import check_turn, has_failed, is_turn, is_work, work_in
+from pygents.acceptance import check_turn, due, has_failed, is_turn, is_work, refusal, set_due, work_in
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import answer, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.agent_cell import AgentCell
-from pygents.agent_hooks import run_agent_hooks, show
+from pygents.agent_hooks import outside_turns, run_agent_hooks, run_hooks_for_failure, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running, within
 from pygents.deciding import combined
 from pygents.decisions import Replace, Skip
-from pygents.errors import SafeExecutionError, TurnCancelledError, TurnDeniedError
+from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
-from pygents.intercept import run_failure_hooks
-from pygents.outcome import StopReason, fail
-from pygents.run import Drain, Run
+from pygents.outcome import Due, StopReason, fail, failure_behind
+from pygents.run import Drain, Run, drain_of
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 from pygents.turn_hooks import decide_put
-from pygents.work import DecidedWork, Work, decision_on, make_work
+from pygents.work import Accepted, DecidedWork, Work, decision_on, make_work
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
@@ -72,6 +70,7 @@ class AgentActor(AsyncActor):
         super().__init__()
         self._agent = weakref.ref(agent)
         self.cell = AgentCell(self, agent)
+        self._owed: Work | None = None  # what the drain yields the stored output of, and does not run
 
     def __str__(self) -> str:
         return self.cell.label
@@ -93,19 +92,29 @@ class AgentActor(AsyncActor):
 
     def is_running(self, agent: "Agent") -> bool:
         """Return whether somebody is draining the mailbox and has not just gone."""
-        drain = _drain_of(agent)
+        drain = drain_of(agent)
         return self.is_drained and not (drain is not None and drain.dropped)
 
     def snapshot(self) -> tuple[Work | None, list[Work]]:
         """Return the turn in hand and the queued ones, as they are at one moment."""
         return work_in(self.actor_inbox, cast("Agent", self._agent()))  # who else would ask?
 
-    def restore(self, current: Work | None, queued: Sequence[Work]) -> None:
-        """Take what a snapshot had. A turn that had failed by then is spent, and not taken."""
-        if current is not None and has_failed(turn := current.message):
-            logger.warning("%s does not restore %r, which had ended: %s", self, turn, turn.stop_reason)
-        elif current is not None:
-            self.actor_inbox.hold(current)
+    def restore(self, current: Work | None, queued: Sequence[Work], left: Due = Due.AFTER_TURN) -> None:
+        """Take what a snapshot had. A turn that had failed by then is spent, and not taken.
+
+        Args:
+            current: the turn in hand
+            queued: the queued turns
+            left: what is due for the turn in hand, if it had completed
+
+        """
+        if current is not None:
+            turn = current.message
+            if has_failed(turn):
+                logger.warning("%s does not restore %r, which had ended: %s", self, turn, turn.stop_reason)
+            else:
+                set_due(turn, left)
+                self.actor_inbox.hold(current)
         for work in queued:
             self.actor_inbox.put(work)
 
@@ -118,7 +127,7 @@ class AgentActor(AsyncActor):
         """
         try:
             # What make_work() does, without the cost of a call for every turn.
-            self.actor_inbox.put(Envelope(turn) if decision is None else DecidedWork(turn, decision))
+            self.actor_inbox.put(Accepted(turn) if decision is None else DecidedWork(turn, decision))
         except ActorDeadError:
             raise self._stopped() from None
 
@@ -131,12 +140,14 @@ class AgentActor(AsyncActor):
         Raises:
             ActorDeadError: if the agent has stopped
             TurnDeniedError: if a hook denied it
-            Exception: what a hook raised
+            ValueError: if a hook made it a turn that the agent does not accept
+            BaseException: what a hook raised
 
         """
         if self.actor_inbox.closed:
             raise self._stopped()
         decision = await within(frame_for(current_turn(), agent), decide_put(agent, turn))
+        check_turn(agent, turn)  # again: a hook may have changed it
         (enqueue or self.deliver)(turn, decision)
         await run_agent_hooks(agent, current_turn(), AgentHook.AFTER_PUT, agent, turn)
 
@@ -159,7 +170,7 @@ class AgentActor(AsyncActor):
             SafeExecutionError: if the caller is a tool or hook of the agent's own
 
         """
-        drain = _drain_of(agent)
+        drain = drain_of(agent)
         if current_agent() is agent and self._is_at(current_turn()):
             msg = f"{self} cannot wait in its own tool or hook for its own end: use agent.ref.stop(block=False)"
             raise SafeExecutionError(msg)
@@ -210,9 +221,14 @@ class AgentActor(AsyncActor):
                                 inside = True
                                 step = anext(values)
                     else:
-                        value = await turn.returning_in(frame, decision)
-                        if agent.hooks:
+                        if envelope is not self._owed:
+                            value = await turn.returning_in(frame, decision)
+                        else:
+                            value = self._stored()
+                        if agent.hooks:  # else nobody can look between the end of its run and the consumer
+                            turn.__dict__["_due"] = Due.VALUE
                             await show(agent, turn, value, partial(fail, turn))
+                            turn.__dict__["_due"] = None
                         inside = False
                         yield turn, value
                 except BaseException as error:
@@ -238,7 +254,7 @@ class AgentActor(AsyncActor):
             if inbox.closed:
                 msg = f"{self} has stopped and runs no more turns"
                 raise ActorDeadError(msg)
-            other = _drain_of(agent)
+            other = drain_of(agent)
             if other is None or not other.dropped:
                 raise _running(agent)
             if other.lost:
@@ -288,15 +304,32 @@ class AgentActor(AsyncActor):
             if not is_work(agent, envelope.message):
                 if inbox.in_hand is None:
                     inbox.take()
-                await self.cell.handle(envelope)
-                inbox.done(envelope)
+                if isinstance(envelope, Accepted):
+                    if (error := refusal(agent, envelope.message)) is not None:
+                        await self._fail_late(agent, envelope, error)
+                else:
+                    await self.cell.handle(envelope)
+                    inbox.done(envelope)
             elif inbox.in_hand is not None and envelope.message.stop_reason is StopReason.COMPLETED:
-                await self._complete(agent, envelope)  # a snapshot was taken after its value and before its end
+                if due(envelope.message) is Due.VALUE:  # a snapshot was taken before the consumer got it
+                    self._owed = envelope
+                    return envelope, None
+                await self._complete(agent, envelope)  # or after its value and before its end
             else:
-                decision = await run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent) if agent.hooks else None
+                decision = None
+                if agent.hooks:
+                    decision = await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
+                    if not is_work(agent, envelope.message):  # a hook made it so
+                        continue
                 work = inbox.in_hand or inbox.take()
                 return work, None if work is None else combined(decision_on(work), decision)
         return None, None
+
+    def _stored(self) -> object:
+        """Return the output that is owed to the consumer; if it is cut while it gets it, the turn is run again."""
+        owed, self._owed = cast("Work", self._owed), None
+        owed.message.__dict__["_due"] = None
+        return owed.message.output
 
     async def _complete(self, agent: "Agent", envelope: Work) -> None:
         """Do what follows the last value of a turn; the turn is spent by it, whatever happens."""
@@ -317,8 +350,10 @@ class AgentActor(AsyncActor):
 
     async def _follow_up(self, agent: "Agent", turn: Turn[Any]) -> None:
         try:
-            await run_agent_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
+            if due(turn) is not Due.PUT:
+                await run_agent_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
         finally:
+            turn.__dict__["_due"] = Due.PUT  # what it is left with, if the consumer is cancelled from here on
             output: object = turn.output
             if is_turn(output):
                 await self.put(agent, check_turn(agent, output), self._deliver_in_place)
@@ -343,19 +378,14 @@ class AgentActor(AsyncActor):
 
     async def _turn_failed(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
         turn = envelope.message
-        if isinstance(error, asyncio.CancelledError) and turn.stop_reason is StopReason.CANCELLED:
+        failure = failure_behind(turn, error)
+        if isinstance(failure, asyncio.CancelledError):
             return  # the consumer was cancelled: the turn stays in hand
         self.actor_inbox.done(envelope)
         try:
-            if not agent.hooks or isinstance(error, TurnDeniedError):
-                return
-            if turn.stop_reason is StopReason.TIMEOUT:
-                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, error, agent, turn)
-            else:
-                hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, error, agent, turn, error)
-            await within(frame_for(turn, agent), hooks)
+            await run_hooks_for_failure(agent, turn, failure)
         finally:
-            self._spend(envelope, error)
+            self._spend(envelope, failure)
 
     def _spend(self, envelope: Work, error: BaseException | None) -> None:
         """Let go of a turn that has ended, and answer whoever asked for it."""
@@ -367,12 +397,6 @@ class AgentActor(AsyncActor):
             answer(reply, envelope.message.output)
         else:
             fail_reply(reply, error, self.cell.label)
-
-
-def _drain_of(agent: "Agent") -> Drain | None:
-    """Return the drain that is on or was last; the agent keeps it, since it may keep the agent."""
-    drain: Drain | None = agent.__dict__.get("_drain")
-    return drain
 
 
 def _running(agent: "Agent") -> SafeExecutionError:

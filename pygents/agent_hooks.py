@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 from pygents.context import frame_for, within
 from pygents.deciding import Decision
+from pygents.errors import TurnCancelledError, TurnDeniedError
 from pygents.hooks import AgentHook
-from pygents.intercept import intercept
+from pygents.intercept import LeakedCancellationError, intercept, run_failure_hooks
+from pygents.outcome import StopReason
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
 
-__all__ = ["run_agent_hooks", "show"]
+__all__ = ["outside_turns", "run_agent_hooks", "run_hooks_for_failure", "show"]
 
 
 async def run_agent_hooks(
@@ -20,6 +22,31 @@ async def run_agent_hooks(
 ) -> Decision | None:
     """Run the hooks for an event, with the agent and the turn as what is running, and return what they decide."""
     return await within(frame_for(turn, agent), intercept(agent.hooks, hook_type, *args))
+
+
+async def outside_turns[T](hooks: Awaitable[T]) -> T:
+    """Await hooks that are part of no turn of the agent's, but may run in a tool of another's.
+
+    Raises:
+        TurnCancelledError: if one let a ``CancelledError`` out by itself
+        BaseException: what else one raised
+
+    """
+    try:
+        return await hooks
+    except LeakedCancellationError as leak:
+        raise TurnCancelledError(leak.reason) from leak.__cause__
+
+
+async def run_hooks_for_failure(agent: "Agent", turn: Turn[Any], failure: BaseException) -> None:
+    """Run the hooks for how a turn has failed; that it was denied is no failure."""
+    if not agent.hooks or isinstance(failure, TurnDeniedError):
+        return
+    if turn.stop_reason is StopReason.TIMEOUT:
+        hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, failure, agent, turn)
+    else:
+        hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, failure, agent, turn, failure)
+    await within(frame_for(turn, agent), hooks)
 
 
 async def show(

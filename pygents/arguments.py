@@ -3,10 +3,11 @@
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import is_
 from types import FunctionType
 from typing import Any
 
-__all__ = ["check_fixed", "evaluate", "evaluate_all", "has_dynamic", "is_dynamic", "merge_fixed"]
+__all__ = ["are_same", "check_fixed", "evaluate", "evaluate_all", "has_dynamic", "is_dynamic", "merge_fixed"]
 
 logger = logging.getLogger("pygents")
 
@@ -33,6 +34,13 @@ def has_dynamic(args: Iterable[object], kwargs: Mapping[str, object]) -> bool:
         if type(value) is FunctionType:
             return True
     return False
+
+
+def are_same(args: list[Any], kwargs: dict[str, Any], others: list[Any], by_name: dict[str, Any]) -> bool:
+    """Return whether arguments are the very same ones, in lists and dicts that may be different."""
+    if len(args) != len(others) or kwargs.keys() != by_name.keys():
+        return False
+    return all(map(is_, args, others)) and all(value is by_name[name] for name, value in kwargs.items())
 
 
 async def evaluate_all(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -48,7 +48,7 @@ class Hook(Protocol):
         """The same as ``type``."""
         ...
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[Decision | None]:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[Decision | None]:
         """Run the hook, and give back what it has decided."""
         ...
 
@@ -79,7 +79,7 @@ class _HookFunction(Decorated):
         """The same as ``type``."""
         return self.type
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Decision | None:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Decision | None:
         """Run the function, with the fixed keyword arguments, under the lock if there is one."""
         if self._fixed:
             kwargs = await merge_fixed(self._fixed, kwargs, f"hook {self.__name__!r}")

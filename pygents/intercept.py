@@ -10,6 +10,7 @@ from asyncio import CancelledError
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from pygents.actors.answers import show
 from pygents.deciding import Decision, checked_decision, combined, is_final
 from pygents.errors import TurnCancelledError
 from pygents.hook_types import type_of
@@ -32,13 +33,17 @@ logger = logging.getLogger("pygents")
 
 
 class LeakedCancellationError(TurnCancelledError):
-    """Raised for a ``CancelledError`` that a tool or a hook let out, and that nobody had asked for: its cause."""
+    """Raised for a ``CancelledError`` that a tool or a hook let out, and that nobody had asked for: its cause.
+
+    It is judged once, where it was let out, and goes no further: outside, it is a plain `TurnCancelledError`, which a
+    tool that gets it may raise like any other error.
+    """
 
     def __init__(self, reason: str = "a CancelledError was let out that nobody had asked for") -> None:
         super().__init__(reason)
 
 
-async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any, **kwargs: Any) -> Decision | None:
+async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: Any, **kwargs: Any) -> Decision | None:
     """Run every hook of the list that is for `hook_type`, in list order; an exception, a Deny or a Skip ends it.
 
     Returns:
@@ -73,7 +78,7 @@ def hooks_for(hooks: "Sequence[Hook]", hook_type: "HookType") -> "list[Hook]":
     return found
 
 
-async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", *args: Any) -> Decision | None:
+async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: Any) -> Decision | None:
     """Run the hooks for an event as `run_hooks` does, in the consumer's task.
 
     Raises:
@@ -96,6 +101,7 @@ async def run_failure_hooks(
     hooks: "Sequence[Hook]",
     hook_type: "HookType",
     failure: BaseException,
+    /,
     *args: Any,
 ) -> None:
     """Run hooks while `failure` is being handled: it stays the outcome, whatever they raise.
@@ -142,5 +148,5 @@ def check_hooks(hooks: object) -> "list[Hook]":
 
 
 def _note(failure: BaseException, hook_type: "HookType", error: BaseException) -> None:
-    logger.error("A hook for %s raised while %r was being handled:", hook_type, failure, exc_info=error)
-    failure.add_note(f"While this was being handled, a hook for {hook_type} raised {error!r}")
+    logger.error("A hook for %s raised while %s was being handled:", hook_type, show(failure), exc_info=error)
+    failure.add_note(f"While this was being handled, a hook for {hook_type} raised {show(error)}")

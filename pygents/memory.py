@@ -32,13 +32,10 @@ class Memory:
 
     """
 
-    hooks: "list[Hook]"
-    """Hooks for its events; append to it."""
-
     def __init__(self, limit: int, hooks: "Iterable[Hook] | None" = None) -> None:
         self._limit = _checked_limit(limit)
         self._items: deque[Any] = deque(maxlen=limit)
-        self.hooks = check_hooks(hooks)
+        self._hooks = check_hooks(hooks)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(limit={self.limit}, len={len(self)})"
@@ -56,6 +53,20 @@ class Memory:
         return bool(self._items)
 
     @property
+    def hooks(self) -> "list[Hook]":
+        """Hooks for its events; append to it.
+
+        Raises:
+            TypeError: if it is set to something that is no list of hooks
+
+        """
+        return self._hooks
+
+    @hooks.setter
+    def hooks(self, hooks: "Iterable[Hook] | None") -> None:
+        self._hooks = check_hooks(hooks)
+
+    @property
     def limit(self) -> int:
         """How many items it holds at the most."""
         return self._limit
@@ -68,14 +79,20 @@ class Memory:
     async def append(self, *items: Any) -> None:
         """Add items; the oldest go when it is full.
 
-        Hooks for BEFORE_APPEND and AFTER_APPEND get a copy of the items as they are then. If a hook for BEFORE_APPEND
-        raises, nothing is added.
+        Each hook for BEFORE_APPEND and AFTER_APPEND gets a copy of its own of the items as they are then. If a hook for
+        BEFORE_APPEND raises, nothing is added.
+
+        Raises:
+            BaseException: what a hook raised
+
         """
-        if self.hooks:
-            await run_hooks(self.hooks, MemoryHook.BEFORE_APPEND, self.items)
+        await self._run_hooks(MemoryHook.BEFORE_APPEND)
         self._items.extend(items)
-        if self.hooks:
-            await run_hooks(self.hooks, MemoryHook.AFTER_APPEND, self.items)
+        await self._run_hooks(MemoryHook.AFTER_APPEND)
+
+    async def _run_hooks(self, hook_type: MemoryHook) -> None:
+        for hook in tuple(self.hooks):  # one may change its copy, or the list of hooks
+            await run_hooks((hook,), hook_type, self.items)
 
     def clear(self) -> None:
         """Drop all items."""

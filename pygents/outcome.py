@@ -1,5 +1,6 @@
 """How a turn ended: its stop reasons, and the one place that turns an exception into an outcome."""
 
+import logging
 from asyncio import CancelledError
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -12,7 +13,9 @@ from pygents.invocation import ExpiredError
 if TYPE_CHECKING:
     from pygents.turn import Turn
 
-__all__ = ["StopReason", "fail", "recorded"]
+__all__ = ["Due", "StopReason", "fail", "failure_behind", "recorded"]
+
+logger = logging.getLogger("pygents")
 
 
 class StopReason(StrEnum):
@@ -28,6 +31,17 @@ class StopReason(StrEnum):
     """Its consumer was cancelled or left, or the tool let a ``CancelledError`` out."""
 
 
+class Due(StrEnum):
+    """What is left to be done for a turn in hand whose tool has completed."""
+
+    VALUE = "value"
+    """The consumer is to get the value; all the rest comes after it."""
+    AFTER_TURN = "after_turn"
+    """The hooks for AFTER_TURN are to run; the rest comes after them."""
+    PUT = "put"
+    """The turn that was returned, if it is one, is to be put."""
+
+
 async def fail(turn: "Turn[Any]", error: BaseException) -> NoReturn:
     """Record what the turn raised, run its hooks for that, and raise it.
 
@@ -41,12 +55,17 @@ async def fail(turn: "Turn[Any]", error: BaseException) -> NoReturn:
 
 
 async def recorded(turn: "Turn[Any]", error: BaseException) -> BaseException:
-    """Record what the turn raised, run its hooks for that, and return what `fail` raises."""
+    """Record what the turn raised, run its hooks for that, and return what `fail` raises.
+
+    Raises:
+        CancelledError: if the consumer was cancelled in one of the hooks; what `fail` would have raised is logged then
+
+    """
     if isinstance(error, ExpiredError):
         turn.stop_reason = StopReason.TIMEOUT
         failure: BaseException = TurnTimeoutError(cast("float", turn.timeout))
         failure.__suppress_context__ = True
-        await run_failure_hooks(turn.hooks, TurnHook.ON_TIMEOUT, failure, turn)
+        await _handle(turn, TurnHook.ON_TIMEOUT, failure, turn)
         return failure
     if isinstance(error, (CancelledError, GeneratorExit)):  # the consumer was cancelled, or is being thrown away
         turn.stop_reason = StopReason.CANCELLED
@@ -60,5 +79,20 @@ async def recorded(turn: "Turn[Any]", error: BaseException) -> BaseException:
         failure = error
         if isinstance(error, TurnDeniedError):  # a refusal, no failure
             return error
-    await run_failure_hooks(turn.hooks, TurnHook.ON_ERROR, failure, turn, failure)
+    await _handle(turn, TurnHook.ON_ERROR, failure, turn, failure)
     return failure
+
+
+async def _handle(turn: "Turn[Any]", hook_type: TurnHook, failure: BaseException, *args: object) -> None:
+    try:
+        await run_failure_hooks(turn.hooks, hook_type, failure, *args)
+    except (CancelledError, GeneratorExit) as cut:  # the consumer's own: it goes first, and hides the failure
+        logger.error("The consumer of %r was cancelled while this was being handled:", turn, exc_info=failure)  # noqa: TRY400 (not the one caught)
+        cut.__dict__["_hides"] = turn, failure  # named: on its way out it may pass turns around this one
+        raise
+
+
+def failure_behind(turn: "Turn[Any]", error: BaseException) -> BaseException:
+    """Return what a turn ended in, which is not `error` if the consumer was cancelled in the hooks for it."""
+    hidden: tuple[Turn[Any], BaseException] | None = error.__dict__.get("_hides")
+    return hidden[1] if hidden is not None and hidden[0] is turn else error

@@ -6,18 +6,19 @@ operation. The tables hold their entries strongly: an agent that only its name r
 
 import inspect
 import threading
-from types import FunctionType, MethodType
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
+from pykka import ActorDeadError
+
 from pygents.errors import UnregisteredAgentError, UnregisteredHookError, UnregisteredToolError
-from pygents.hook_types import checked_hook_type
+from pygents.hook_types import HookType, checked_hook_type
 from pygents.names import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pygents.agent import Agent
-    from pygents.hook_types import HookType
     from pygents.hooks import Hook
     from pygents.tool import Tool
 
@@ -118,9 +119,15 @@ class AgentRegistry:
         Raises:
             ValueError: if another agent has that name
             TypeError: if it is no agent
+            ActorDeadError: if it has stopped
 
         """
-        cls._table.add(_name_of_agent(agent), agent)
+        name = _name_of_agent(agent)
+        cls._table.add(name, agent)
+        if not agent.ref.is_alive():  # looked at last: one that stops from now on gives the name up itself
+            cls._table.discard(name, agent)
+            msg = f"Agent {name!r} has stopped and cannot be registered: construct another one"
+            raise ActorDeadError(msg)
 
     @classmethod
     def check_free(cls, agent: "Agent") -> None:
@@ -228,7 +235,13 @@ class HookRegistry:
 
     @classmethod
     def get_by_type(cls, hook_type: "HookType", hooks: "list[Hook]") -> "Hook | None":
-        """Return the first of `hooks` that is a hook for `hook_type`, or None."""
+        """Return the first of `hooks` that is a hook for `hook_type`, or None.
+
+        Raises:
+            TypeError: if `hook_type` is no hook type, or `hooks` no list
+
+        """
+        _check_search(hook_type, hooks)
         return next((hook for hook in hooks if cls._is_for(hook, hook_type)), None)
 
     @classmethod
@@ -250,9 +263,18 @@ def _name_of_agent(agent: object) -> str:
     return name
 
 
+def _check_search(hook_type: object, hooks: object) -> None:
+    if not isinstance(hook_type, HookType):
+        msg = f"hook_type must be a hook type such as TurnHook.BEFORE_RUN, not {hook_type!r}"
+        raise TypeError(msg)
+    if isinstance(hooks, str) or not isinstance(hooks, Iterable):
+        msg = f"hooks must be a list of hooks, not {hooks!r}"
+        raise TypeError(msg)
+
+
 def _check_async(hook: object) -> None:
-    plain = isinstance(hook, (FunctionType, MethodType)) and not inspect.iscoroutinefunction(hook)
-    if plain or not callable(hook):
+    called = getattr(type(hook), "__call__", None)  # noqa: B004 (whether it is async, not whether it is there)
+    if not inspect.iscoroutinefunction(hook) and not inspect.iscoroutinefunction(called):
         msg = f"Hook must be async: {hook!r} is not a coroutine function. Decorate one with @hook(type)"
         raise TypeError(msg)
 

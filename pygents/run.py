@@ -19,7 +19,7 @@ from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
 from pygents.generators import begin
 
-__all__ = ["Drain", "Run"]
+__all__ = ["Drain", "Run", "drain_of"]
 
 logger = logging.getLogger("pygents")
 
@@ -113,6 +113,12 @@ class Drain:
             logger.exception("A run that its consumer had left raised while it was closed:")
         finally:
             self._kept = None
+
+
+def drain_of(agent: object) -> Drain | None:
+    """Return an agent's drain that is on or was last; the agent keeps it, since it may keep the agent."""
+    drain: Drain | None = agent.__dict__.get("_drain")
+    return drain
 
 
 class Run[T]:

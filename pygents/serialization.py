@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, cast
 
-from pygents.hook_types import type_of
+from pygents.hook_types import AgentHook, MemoryHook, ToolHook, TurnHook, type_of
 from pygents.registry import HookRegistry
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Fields", "hooks_from_dict", "hooks_to_dict"]
 
 _REQUIRED = object()
+_TYPES = frozenset(one.value for kind in (TurnHook, AgentHook, ToolHook, MemoryHook) for one in kind)
 
 
 class Fields:
@@ -88,12 +89,14 @@ def hooks_from_dict(fields: Fields) -> "list[Hook]":
     Raises:
         UnregisteredHookError: if a name is not registered
         TypeError: if the field is no dict of lists of names
-        ValueError: if the orders contradict each other
+        ValueError: if a key is no hook type's value, or the orders contradict each other
 
     """
     order: TopologicalSorter[tuple[str, int]] = TopologicalSorter()
     stored: dict[str, Any] = fields.read("hooks", (dict, type(None)), None) or {}
-    for names in stored.values():
+    for hook_type, names in stored.items():
+        if hook_type not in _TYPES:
+            raise ValueError(fields.error("hooks", f"has an unknown hook type: {hook_type!r}"))
         previous: list[tuple[str, int]] = []
         for name in _names(names, fields.error("hooks", f"must hold lists of hook names, not {names!r}")):
             entry = (name, sum(1 for seen, _ in previous if seen == name))

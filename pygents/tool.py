@@ -40,7 +40,7 @@ class Tool(Protocol):
     hooks: "list[Hook]"
     """Hooks for the tool's own events; append to it."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the tool: a coroutine, or an async generator."""
         ...
 

@@ -83,14 +83,14 @@ class CoroutineTool[**P, R](_ToolFunction[P, Coroutine[Any, Any, R]]):
         super().__init__(fn, metadata, lock, hooks, fixed)
         inspect.markcoroutinefunction(self)
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Await the function, with the fixed keyword arguments, under the lock if there is one."""
         value, failure = await self.attempt(args, kwargs)
         if failure is not None:
             raise failure
         return cast("R", value)
 
-    async def attempt(self, args: Iterable[Any], kwargs: dict[str, Any]) -> Outcome[R]:
+    async def attempt(self, args: Iterable[Any], kwargs: dict[str, Any], /) -> Outcome[R]:
         """Call the tool with arguments that are collected already; what it raises is handed over."""
         lock: asyncio.Lock | None = None
         try:
@@ -122,7 +122,7 @@ class CoroutineTool[**P, R](_ToolFunction[P, Coroutine[Any, Any, R]]):
 class GeneratorTool[**P, R](_ToolFunction[P, AsyncGenerator[R]]):
     """A tool that yields values."""
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R]:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R]:
         """Stream the function's values, with the fixed keyword arguments, under the lock if there is one."""
         given: Iterable[Any] = args
         named: dict[str, Any] = kwargs

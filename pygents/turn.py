@@ -13,7 +13,8 @@ from contextvars import Token, copy_context
 from time import time
 from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
 
-from pygents.arguments import evaluate_all, has_dynamic
+from pygents.arguments import has_dynamic
+from pygents.called_with import called_with, evaluate_and_note, replaced_in
 from pygents.context import Frame, frame_for, leave, running, within
 from pygents.deciding import applied
 from pygents.decisions import Skip
@@ -170,15 +171,16 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
 
     @property
     def called_with(self) -> tuple[list[Any], dict[str, Any]] | None:
-        """The evaluated arguments of the run that is on or was last, once its tool is called; else None."""
-        noted = self.__dict__["_called_with"]
-        return None if noted is None or noted[0] is None else noted[:2]
+        """The evaluated arguments of the run that is on, or of the last one if the next would be given the same.
+
+        They are what hooks have replaced, where they did. None if the tool was not called.
+        """
+        return called_with(self)
 
     @property
     def replaced(self) -> "Replace | None":
         """What hooks have put in the place of its arguments, in the run that is on or was last; else None."""
-        noted = self.__dict__["_called_with"]
-        return None if noted is None else cast("Replace | None", noted[2])
+        return replaced_in(self)
 
     async def returning(self) -> T:
         """Run the turn and return the value of its tool, a coroutine function.
@@ -321,7 +323,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             msg = f"{self!r} is running: a turn runs once at a time"
             raise SafeExecutionError(msg)
         state["start_time"] = run
-        state["end_time"] = state["stop_reason"] = state["output"] = state["_called_with"] = None
+        state["end_time"] = state["stop_reason"] = state["output"] = state["_called_with"] = state["_due"] = None
         return tool
 
     def _enter(self) -> Token[object] | None:
@@ -334,17 +336,17 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         self, tool: "Tool", state: dict[str, Any], replaced: "Replace | None"
     ) -> "Coroutine[Any, Any, Outcome[T]]":
         """Return the call of a coroutine tool, which lets nothing that it raises out of the task that runs it."""
-        args, kwargs = [*self.args], {**self.kwargs}
+        args, kwargs = given, named = [*self.args], {**self.kwargs}
         if replaced is not None:
-            args, kwargs = applied(replaced, args, kwargs)
+            args, kwargs = applied(replaced, given, named)
         if type(tool) is not CoroutineTool or has_dynamic(args, kwargs):
             return self._evaluate_and_attempt(tool, replaced)
-        state["_called_with"] = args, kwargs, replaced
+        state["_called_with"] = args, kwargs, replaced, given, named
         return CoroutineTool.attempt(tool, args, kwargs)  # whatever attributes its function has
 
     async def _evaluate_and_attempt(self, tool: "Tool", replaced: "Replace | None") -> "Outcome[T]":
         try:
-            args, kwargs = await self._evaluate(replaced)
+            args, kwargs = await evaluate_and_note(self, replaced)
             return await tool(*args, **kwargs), None
         except BaseException as error:  # noqa: BLE001 (handed to the consumer)
             return None, error
@@ -353,13 +355,8 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         """Call an async generator tool, or make what stands in for it."""
         if isinstance(decided, Skip):
             return only(decided.value)
-        args, kwargs = await self._evaluate(decided)
+        args, kwargs = await evaluate_and_note(self, decided)
         return cast("AsyncGenerator[T]", tool(*args, **kwargs))
-
-    async def _evaluate(self, replaced: "Replace | None") -> tuple[list[Any], dict[str, Any]]:
-        args, kwargs = await evaluate_all(*applied(replaced, self.args, self.kwargs))
-        self.__dict__["_called_with"] = args, kwargs, replaced
-        return args, kwargs
 
     def copy(self) -> "Turn[T]":
         """Return a new turn that is to do the same; its arguments are shared, dynamic ones not evaluated."""
@@ -377,6 +374,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             _called_with=None,
         )
         twin.__dict__.pop("_run", None)
+        twin.__dict__.pop("_due", None)
         return twin
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """Asking the hooks that may decide on a turn.
 
-Each hook sees on the turn (``turn.replaced``) what those before it have replaced. That is part of what the turn notes
-of its run, ``_called_with``: the positional and the keyword arguments, None as long as the tool has not been called,
-and what was replaced.
+Each hook sees on the turn (``turn.replaced``) what those before it have replaced.
 """
 
 from typing import TYPE_CHECKING, Any
 
+from pygents.called_with import note_again, show_replaced
 from pygents.deciding import Decision, combined, is_final
 from pygents.decisions import Deny, Replace, Skip
 from pygents.errors import TurnDeniedError
@@ -48,8 +47,7 @@ async def decide_put(agent: "Agent", turn: "Turn[Any]") -> Skip | Replace | None
     try:
         return await _decide(turn, agent.hooks, AgentHook.BEFORE_PUT, (agent, turn), None)
     finally:
-        if turn.replaced is not None and turn.called_with is None:  # else a run has noted something meanwhile
-            turn.__dict__["_called_with"] = noted
+        note_again(turn, noted)
 
 
 async def _decide(
@@ -71,4 +69,4 @@ async def _decide(
 
 def _show(turn: "Turn[Any]", decision: Decision | None) -> None:
     if isinstance(decision, Replace):
-        turn.__dict__["_called_with"] = None, None, decision
+        show_replaced(turn, decision)

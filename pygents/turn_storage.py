@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.arguments import is_dynamic
+from pygents.called_with import asked_with
 from pygents.outcome import StopReason
 from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
 from pygents.turn_fields import checked_timeout
@@ -91,10 +92,10 @@ def load_turn[C: "Turn[Any]"](data: object, cls: type[C], outer: _Turns = ()) ->
 
 def _asked(turn: "Turn[Any]") -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments that the turn asks for, as its run has evaluated those that no hook replaced."""
-    args, kwargs, replaced = turn.__dict__["_called_with"] or (None, None, None)  # at once: it may be running
-    if args is None or (replaced is not None and replaced.args is not None):
+    args, kwargs = asked_with(turn)
+    if args is None:
         args = [_evaluate(value, f"args[{index}]", turn) for index, value in enumerate(turn.args)]
-    if kwargs is None or (replaced is not None and replaced.kwargs is not None):
+    if kwargs is None:
         kwargs = {name: _evaluate(value, f"kwargs[{name!r}]", turn) for name, value in dict(turn.kwargs).items()}
     return args, kwargs
 

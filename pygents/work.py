@@ -15,12 +15,18 @@ from pygents.decisions import Replace, Skip
 from pygents.serialization import Fields
 from pygents.turn import Turn
 
-__all__ = ["DecidedWork", "Work", "copy_work", "decision_on", "load_work", "make_work", "store_work"]
+__all__ = ["Accepted", "DecidedWork", "Work", "copy_work", "decision_on", "load_work", "make_work", "store_work"]
 
 type Work = Envelope[Turn[Any]]
 
 
-class DecidedWork(Envelope[Turn[Any]]):
+class Accepted(Envelope[Turn[Any]]):
+    """A turn that the agent has accepted: if it cannot run it later, that is the turn's failure."""
+
+    __slots__ = ()
+
+
+class DecidedWork(Accepted):
     """A turn of which something was decided when it was put."""
 
     __slots__ = ("decision",)
@@ -30,9 +36,9 @@ class DecidedWork(Envelope[Turn[Any]]):
         self.decision = decision
 
 
-def make_work(turn: Turn[Any], decision: Skip | Replace | None) -> Work:
-    """Return what goes into a mailbox for a turn."""
-    return Envelope(turn) if decision is None else DecidedWork(turn, decision)
+def make_work(turn: Turn[Any], decision: Skip | Replace | None) -> Accepted:
+    """Return what goes into a mailbox for a turn that is put."""
+    return Accepted(turn) if decision is None else DecidedWork(turn, decision)
 
 
 def decision_on(work: Work) -> Skip | Replace | None:

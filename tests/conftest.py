@@ -10,7 +10,7 @@ import pytest
 from pykka import ActorRegistry
 
 from pygents.registry import AgentRegistry, HookRegistry, ToolRegistry
-from tests.virtual_time import VirtualTimeLoop
+from pygents.testing import VirtualTimeLoop
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -15,6 +15,7 @@ from pygents import (
     AgentRegistry,
     Memory,
     SafeExecutionError,
+    StopReason,
     ToolRegistry,
     Turn,
     TurnCancelledError,
@@ -399,6 +400,20 @@ async def test_an_agent_that_has_stopped_takes_and_runs_no_turns(add):
     assert agent.to_dict()["queue"] == []
 
 
+async def test_an_agent_that_has_stopped_cannot_be_registered_again_and_blocks_no_name(add):
+    stopped = Agent("a", "d", [add])
+    AgentRegistry.register(stopped)
+    await stopped.stop()
+    with pytest.raises(ActorDeadError, match="Agent 'a' has stopped and cannot be registered"):
+        AgentRegistry.register(stopped)
+    with pytest.raises(UnregisteredAgentError):
+        AgentRegistry.get("a")
+    second = Agent("a", "d", [add])
+    with pytest.raises(ValueError, match="already registered"):
+        AgentRegistry.register(stopped)
+    assert AgentRegistry.get("a") is second
+
+
 async def test_clearing_the_registry_frees_the_names_of_agents_that_go_on_working(add):
     agent = Agent("a", "d", [add])
     AgentRegistry.clear()
@@ -477,9 +492,10 @@ async def test_a_cancellation_that_a_hook_outside_any_turn_lets_out_is_not_taken
 
     agent = Agent("a", "d", [add])
     agent.hooks.append(leak)
-    with pytest.raises(TurnCancelledError, match=f"a hook for {event} let a CancelledError out"):  # noqa: PT012
+    with pytest.raises(TurnCancelledError, match=f"a hook for {event} let a CancelledError out") as caught:  # noqa: PT012
         await agent.put(Turn("add", [1]))
         await values_of(agent)
+    assert type(caught.value) is TurnCancelledError
     agent.hooks.clear()
     assert await values_of(agent) == ([] if event is AgentHook.BEFORE_PUT else [2])
 
@@ -516,3 +532,34 @@ async def test_a_run_that_cannot_begin_gives_the_mailbox_back(add, monkeypatch):
         with pytest.raises(RuntimeError, match="closing down"):
             await values_of(agent)
     assert await values_of(agent) == [2]
+
+
+@pytest.mark.parametrize("event", [AgentHook.BEFORE_TURN, AgentHook.BEFORE_PUT])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_cancellation_that_another_agents_hook_lets_out_in_a_tool_is_an_error_of_that_tool(event, streams, add):
+    @hook(event)
+    async def leak(*args):
+        raise asyncio.CancelledError
+
+    other = Agent("b", "d", [add])
+    other.hooks.append(leak)
+
+    async def pass_on():
+        await other.put(Turn("add", [1]))
+        await values_of(other)
+
+    @tool()
+    async def call():
+        await pass_on()
+
+    @tool()
+    async def stream():
+        await pass_on()
+        yield
+
+    turn = Turn(stream if streams else call)
+    agent = Agent("a", "d", [call, stream])
+    await agent.put(turn)
+    with pytest.raises(TurnCancelledError, match=f"a hook for {event} let a CancelledError out"):
+        await values_of(agent)
+    assert turn.stop_reason is StopReason.ERROR

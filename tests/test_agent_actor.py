@@ -15,7 +15,9 @@ from pygents import (
     AgentHook,
     AgentRegistry,
     SafeExecutionError,
+    StopReason,
     Turn,
+    TurnHook,
     UnregisteredAgentError,
     current_agent,
     hook,
@@ -129,6 +131,77 @@ async def test_a_cut_turn_whose_tool_was_taken_away_costs_no_other_turn(agent):
     assert await run(agent) == ["spare", "spare"]
     with pytest.raises(ValueError, match="does not accept tool 'wait'"):
         await answer
+
+
+def take_tool(agent, turn):
+    agent.tools.remove(turn.tool)
+
+
+def unset_tool(agent, turn):
+    turn.tool = None
+
+
+def swap_tool(agent, turn):
+    @tool()
+    async def foreign():
+        raise AssertionError("never run")
+
+    turn.tool = foreign
+
+
+SPOILERS = pytest.mark.parametrize("spoil", [take_tool, unset_tool, swap_tool])
+
+
+@SPOILERS
+@pytest.mark.parametrize("when", ["queued", "before the turn"])
+async def test_a_turn_that_was_put_and_is_not_accepted_when_it_comes_to_it_fails(spoil, when, agent, caplog):
+    @tool()
+    async def spare():
+        return "spare"
+
+    log = []
+
+    @hook([TurnHook.ON_ERROR, AgentHook.ON_TURN_ERROR])
+    async def note(*args):
+        log.append((args[-1], turn.stop_reason, agent.to_dict()["current_turn"]))
+
+    @hook(AgentHook.BEFORE_TURN)
+    async def late(agent):
+        if len(agent.to_dict()["queue"]) == 2:
+            spoil(agent, turn)
+
+    agent.tools = [*agent.tools, spare]
+    turn = Turn("wait", ["x"], hooks=[note])
+    await turn.returning()
+    await agent.put(turn)
+    await agent.put(Turn("spare"))
+    agent.hooks = [note]
+    if when == "queued":
+        spoil(agent, turn)
+    else:
+        agent.hooks.append(late)
+    with pytest.raises(ValueError, match=r"Turn has no tool|does not accept tool") as caught:
+        await run(agent)
+    assert log == [(caught.value, StopReason.ERROR, None)] * 2
+    assert (turn.output, turn.stop_reason, turn.start_time) == (None, StopReason.ERROR, None)
+    assert await run(agent) == ["spare"]
+    assert caplog.records == []
+
+
+@SPOILERS
+async def test_a_turn_that_a_put_hook_spoils_is_refused(spoil, agent):
+    @hook(AgentHook.BEFORE_PUT)
+    async def meddle(agent, turn):
+        spoil(agent, turn)
+
+    @hook(AgentHook.AFTER_PUT)
+    async def never(*args):
+        raise AssertionError(args)
+
+    agent.hooks = [meddle, never]
+    with pytest.raises(ValueError, match=r"Turn has no tool|does not accept tool"):
+        await agent.put(Turn("wait", ["x"]))
+    assert len(agent._actor.actor_inbox) == 0
 
 
 async def test_asking_gives_the_output_of_the_turn(agent):

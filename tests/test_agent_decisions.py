@@ -25,7 +25,7 @@ from pygents import (
     hook,
     tool,
 )
-from tests.virtual_time import VirtualTimeLoop
+from pygents.testing import VirtualTimeLoop
 
 PUT, TURN, RUN, INVOKE = AgentHook.BEFORE_PUT, AgentHook.BEFORE_TURN, TurnHook.BEFORE_RUN, ToolHook.BEFORE_INVOKE
 numbers = count()
@@ -243,6 +243,66 @@ class TestBeforeTurn:
         assert [args for args, _ in ran] == [(5,), (1,)]
 
 
+def unset_tool(agent, turn):
+    turn.tool = None
+
+
+def take_tool(agent, turn):
+    agent.tools.remove(turn.tool)
+
+
+@pytest.mark.parametrize("spoil", [unset_tool, take_tool])
+class TestATurnThatCannotBeRunAnyMore:
+    """Whatever was decided of it."""
+
+    @pytest.mark.parametrize("decision", [Skip("instead"), Replace(args=[5])], ids=repr)
+    async def test_is_refused_if_a_put_hook_made_it_so(self, spoil, decision, agent, decide, name):
+        @hook(PUT)
+        async def meddle(agent, turn):
+            spoil(agent, turn)
+
+        agent.hooks.append(meddle)
+        decide(PUT, decision)
+        with pytest.raises(ValueError, match=r"has no tool|does not accept"):
+            await agent.put(Turn(name))
+        assert agent.to_dict()["queue"] == []
+
+    @pytest.mark.parametrize("decision", [Skip("instead"), Replace(args=[5])], ids=repr)
+    async def test_fails_when_the_agent_comes_to_it(self, spoil, decision, agent, decide, name):
+        decide(PUT, decision)
+        turn = Turn(name)
+        await agent.put(turn)
+        spoil(agent, turn)
+        with pytest.raises(ValueError, match=r"has no tool|does not accept"):
+            await run(agent)
+        assert (turn.stop_reason, turn.start_time) == (StopReason.ERROR, None)
+
+    @pytest.mark.parametrize("decision", [Deny("no"), Skip("instead"), Replace(args=[5])], ids=repr)
+    async def test_takes_with_it_what_was_decided_by_the_hooks_that_made_it_so(
+        self, spoil, decision, agent, decide, name, ran
+    ):
+        @tool()
+        async def spare(*args):
+            ran.append(args)
+            return "spare"
+
+        turns = [Turn(name), Turn("spare", [1])]
+
+        @hook(TURN)
+        async def meddle(agent):
+            agent.hooks.remove(meddle)
+            spoil(agent, turns[0])
+
+        agent.tools = [*agent.tools, spare]
+        for turn in turns:
+            await agent.put(turn)
+        agent.hooks.append(meddle)
+        decide(TURN, decision)
+        with pytest.raises(ValueError, match=r"has no tool|does not accept"):
+            await run(agent)
+        assert (await run(agent), ran) == (["spare"], [(1,)])
+
+
 DENYING = {
     "the agent": (TURN, lambda agent, turn: agent.hooks),
     "the turn": (RUN, lambda agent, turn: turn.hooks),
@@ -283,6 +343,25 @@ class TestADeniedTurn:
 
 
 class TestASkippedTurn:
+    @pytest.mark.parametrize("event", [TurnHook.AFTER_RUN, AgentHook.ON_TURN_VALUE])
+    async def test_is_stored_with_its_value_if_the_consumer_has_not_got_it(self, event, agent, ran, decide):
+        stored = []
+
+        @hook(event)
+        async def store(*args):
+            stored.append(json.loads(json.dumps(agent.to_dict())))
+
+        decide(PUT, Skip("instead"))
+        turn = Turn("value", [1])
+        (turn if event is TurnHook.AFTER_RUN else agent).hooks.append(store)
+        await agent.put(turn)
+        await run(agent)
+        assert [data["current_turn_due"] for data in stored] == ["value"]
+        AgentRegistry.clear()
+        twin = Agent.from_dict(stored[0] | {"hooks": {}})
+        assert twin.to_dict() == stored[0] | {"hooks": {}}
+        assert (await run(twin), ran) == (["instead"], [])
+
     async def test_ends_as_any_that_is_completed(self, agent, name, log, decide):
         decide(TURN, Skip("instead"))
         decide(AgentHook.ON_TURN_VALUE)

@@ -19,7 +19,7 @@ from pygents import (
     hook,
     tool,
 )
-from tests.virtual_time import VirtualTimeLoop
+from pygents.testing import VirtualTimeLoop
 
 
 @pytest.fixture
@@ -333,6 +333,23 @@ async def test_a_returned_turn_is_not_lost_if_the_consumer_is_cancelled_while_it
     assert await cancel_after(5, agent)
     agent.hooks = []
     assert [value for value in await run(agent) if not isinstance(value, Turn)] == ["c"]
+
+
+async def test_only_the_put_of_a_returned_turn_is_done_again_if_the_consumer_is_cancelled_in_it(agent):
+    log = []
+
+    @hook([AgentHook.AFTER_TURN, AgentHook.AFTER_PUT])
+    async def note(agent, turn):
+        log.append(turn.tool.metadata.name)
+
+    await agent.put(Turn("chain", ["c"]))
+    agent.hooks.append(note)
+    pause_in(AgentHook.BEFORE_PUT, agent)
+    assert await cancel_after(5, agent)
+    assert log == ["chain"]
+    del agent.hooks[1]
+    await run(agent)
+    assert log == ["chain", "work", "work"]  # the put of the returned turn, and its end
 
 
 @pytest.mark.parametrize("kind", [TurnHook.ON_ERROR, AgentHook.ON_TURN_ERROR], ids=str)

@@ -27,7 +27,7 @@ from pygents import (
     tool,
 )
 from pygents.actors import ActorFailedError
-from tests.virtual_time import VirtualTimeLoop
+from pygents.testing import VirtualTimeLoop
 
 
 class LeftError(Exception):
@@ -57,6 +57,7 @@ class Job:
     child: "Job | None" = None
     completed: bool = False
     failed: bool = False
+    due: str = "after_turn"
 
     def spec(self):
         return [self.number, self.kind, self.child and self.child.spec()]
@@ -116,6 +117,8 @@ class Model:
         try:
             while self.alive and (self.hand or self.queue):
                 if self.hand and self.hand.completed:
+                    if self.hand.due == "value":
+                        yield from self.show(self.hand, self.hand.values()[0])
                     self.complete()
                 elif self.hand is None and self.queue[0].kind == "junk":
                     self.answer(self.queue.pop(0), TypeError)
@@ -133,16 +136,9 @@ class Model:
         self.ran.append(job.number)
         for value in job.values():
             self.step()
-            job.completed = job.kind not in STREAMS
-            self.event()
-            try:
-                yield value
-            except GeneratorExit:
-                if job.completed:
-                    self.complete()
-                else:
-                    self.spend(TurnCancelledError)
-                raise
+            if job.kind not in STREAMS:
+                job.completed, job.due = True, "value"
+            yield from self.show(job, value)
         if job.kind in STREAMS or job.kind in ERRORS:
             self.step()
         if job.kind in ERRORS:
@@ -152,10 +148,24 @@ class Model:
             raise ERRORS[job.kind](job.number)
         self.complete()
 
+    def show(self, job, value):
+        self.event()
+        job.due = "after_turn"
+        try:
+            yield value
+        except GeneratorExit:
+            if job.completed:
+                self.complete()
+            else:
+                self.spend(TurnCancelledError)
+            raise
+
     def complete(self):
         job = self.hand
         job.completed = True
-        self.event()
+        if job.due != "put":
+            self.event()
+        job.due = "put"
         if job.child:
             self.event()
             self.queue.append(copy.deepcopy(job.child))

@@ -265,13 +265,13 @@ async def snapshot_at(moment, agent, turn, tools):
     return taken[0]
 
 
-AGAIN, SPENT = True, False
+AGAIN, SHOWN, SPENT = "run again", "shown again", "spent"
 CHAINED = {
     AgentHook.BEFORE_TURN: AGAIN,
     TurnHook.BEFORE_RUN: AGAIN,
     "tool": AGAIN,
-    TurnHook.AFTER_RUN: SPENT,
-    AgentHook.ON_TURN_VALUE: SPENT,
+    TurnHook.AFTER_RUN: SHOWN,
+    AgentHook.ON_TURN_VALUE: SHOWN,
     "consumer": SPENT,
     AgentHook.AFTER_TURN: SPENT,
     AgentHook.BEFORE_PUT: SPENT,
@@ -279,15 +279,15 @@ CHAINED = {
 }
 
 
-@pytest.mark.parametrize(("moment", "again"), CHAINED.items(), ids=str)
+@pytest.mark.parametrize(("moment", "left"), CHAINED.items(), ids=str)
 async def test_a_snapshot_at_any_moment_neither_loses_nor_repeats_a_turn_that_returns_one(
-    moment, again, agent, tools, ran
+    moment, left, agent, tools, ran
 ):
     data = await snapshot_at(moment, agent, Turn("work", ["first", Turn("work", ["next"])]), tools)
     ran.clear()
     values = ["a turn" if isinstance(value, Turn) else value for value in await run(restored(data))]
-    assert values == (["a turn"] if again else []) + ["x", "next"]
-    assert ran == (["first"] if again else []) + ["x", "next"]
+    assert values == ([] if left is SPENT else ["a turn"]) + ["x", "next"]
+    assert ran == (["first"] if left is AGAIN else []) + ["x", "next"]
 
 
 STREAMED = {
@@ -300,11 +300,11 @@ STREAMED = {
 }
 
 
-@pytest.mark.parametrize(("moment", "again"), STREAMED.items(), ids=str)
-async def test_a_snapshot_at_any_moment_neither_loses_nor_repeats_a_stream(moment, again, agent, tools, ran):
+@pytest.mark.parametrize(("moment", "left"), STREAMED.items(), ids=str)
+async def test_a_snapshot_at_any_moment_neither_loses_nor_repeats_a_stream(moment, left, agent, tools, ran):
     data = await snapshot_at(moment, agent, Turn("stream", ["s"]), tools)
     ran.clear()
-    assert await run(restored(data)) == (["s0", "s1"] if again else []) + ["x"]
+    assert await run(restored(data)) == (["s0", "s1"] if left is AGAIN else []) + ["x"]
 
 
 FAILING = [
@@ -334,6 +334,88 @@ async def test_a_restored_turn_that_had_completed_gets_its_after_turn_hook_and_n
     twin.hooks.append(after)
     assert await run(twin) == ["x"]
     assert log == [("first", StopReason.COMPLETED), ("x", StopReason.COMPLETED)]
+
+
+@pytest.mark.parametrize("moment", [TurnHook.AFTER_RUN, AgentHook.ON_TURN_VALUE], ids=str)
+async def test_a_value_that_had_not_reached_the_consumer_is_yielded_with_the_hooks_that_come_then(
+    moment, agent, tools, ran
+):
+    log = []
+
+    def note(kind):
+        async def fn(*args):
+            log.append((kind, args[-1] if kind is AgentHook.ON_TURN_VALUE else None))
+
+        fn.__name__ = f"note_{kind}"
+        return hook(kind)(fn)
+
+    data = await snapshot_at(moment, agent, Turn("work", ["first"], hooks=[note(TurnHook.AFTER_RUN)]), tools)
+    assert data["current_turn_due"] == "value"
+    again = restored(data).to_dict()
+    assert again == data
+    twin = restored({**again, "queue": []})
+    twin.hooks += [note(AgentHook.BEFORE_TURN), note(AgentHook.ON_TURN_VALUE), note(AgentHook.AFTER_TURN)]
+    log.clear()
+    ran.clear()
+    results = twin.run()
+    assert (await anext(results))[1] == "first"
+    assert "current_turn_due" not in twin.to_dict()
+    assert [value async for _, value in results] == []
+    assert log == [(AgentHook.ON_TURN_VALUE, "first"), (AgentHook.AFTER_TURN, None)]
+    assert ran == []
+
+
+async def test_a_turn_that_completed_on_its_own_and_is_then_put_is_run(agent, ran):
+    turn = Turn("work", ["x"])
+    await turn.returning()
+    await agent.put(turn)
+    assert await run(agent) == ["x"]
+    assert ran == ["x", "x"]
+
+
+async def test_a_turn_that_is_cut_before_its_stored_value_reaches_the_consumer_is_run_again(agent, tools, ran):
+    @hook(AgentHook.ON_TURN_VALUE)
+    async def dawdle(*args):
+        await asyncio.sleep(100)
+
+    twin = restored(await snapshot_at(TurnHook.AFTER_RUN, agent, Turn("work", ["first"]), tools))
+    twin.hooks.append(dawdle)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(run(twin), 5)
+    twin.hooks = []
+    ran.clear()
+    assert await run(twin) == ["first", "x"]
+    assert ran == ["first", "x"]
+
+
+async def test_a_streams_values_are_never_due_when_it_has_completed(tools):
+    current = {"tool_name": "stream", "args": ["s"], "stop_reason": "completed", "output": ["s0"]}
+    agent = Agent.from_dict({**GOOD, "tool_names": ["stream"], "current_turn": current, "current_turn_due": "value"})
+    assert await run(agent) == []
+
+
+async def test_a_returned_turn_whose_put_was_cut_is_only_put_by_a_restored_agent_too(agent, tools, ran):
+    log = []
+
+    @hook(AgentHook.AFTER_TURN)
+    async def after(agent, turn):
+        log.append(turn.args[0])
+
+    agent.hooks.append(after)
+    turn = Turn("work", ["first", Turn("work", ["next"])])
+    data = await snapshot_at(AgentHook.BEFORE_PUT, agent, turn, tools)
+    assert data["current_turn_due"] == "put"
+    log.clear()
+    assert await run(restored(data)) == ["x", "next"]
+    assert log == ["x", "next"]
+
+
+@pytest.mark.parametrize(("wrong", "error"), [("bogus", ValueError), (5, TypeError), (True, TypeError)], ids=repr)
+def test_what_is_due_is_named_if_it_is_wrong(wrong, error, tools):
+    with pytest.raises(error, match="field 'current_turn_due' must be") as caught:
+        Agent.from_dict({**GOOD, "current_turn_due": wrong})
+    assert repr(wrong) in str(caught.value)
+    assert_nothing_was_made("a")
 
 
 async def test_a_turn_that_its_consumers_cancellation_cut_is_restored_and_run_first(agent):

@@ -23,7 +23,7 @@ from pygents import (
     hook,
     tool,
 )
-from tests.virtual_time import VirtualTimeLoop
+from pygents.testing import VirtualTimeLoop
 
 THREADS = 8
 EACH = 400

@@ -253,7 +253,7 @@ def test_the_architecture_page_names_every_module(path):
     assert re.search(rf"^{indent}{path.stem} +\S", read("docs/architecture.md"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("package", ["pygents", "pygents.actors"])
+@pytest.mark.parametrize("package", ["pygents", "pygents.actors", "pygents.testing"])
 def test_the_api_page_has_every_public_name(package):
     page = read("docs/api.md")
     module = importlib.import_module(package)

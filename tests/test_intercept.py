@@ -125,6 +125,18 @@ class TestRunFailureHooks:
         assert calls == ["a", "b", "c"]
         assert len(failure.__notes__) == len(caplog.records) == 2
 
+    async def test_keeps_the_failure_though_nothing_can_be_shown_as_text(self, make, caplog):
+        class MuteError(Exception):
+            def __repr__(self):
+                raise RuntimeError
+
+            __str__ = __repr__
+
+        failure = MuteError()
+        await run_failure_hooks([make("a", ERROR, raising(MuteError()))], ERROR, failure)
+        assert failure.__notes__[0].endswith("raised <MuteError whose repr raises RuntimeError>")
+        assert "while <MuteError whose repr raises RuntimeError> was being handled" in caplog.records[0].getMessage()
+
     async def test_does_not_let_a_leaked_cancellation_out(self, make, caplog):
         failure = ValueError("first")
         await run_failure_hooks([make("a", ERROR, raising(asyncio.CancelledError()))], ERROR, failure)

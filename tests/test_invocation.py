@@ -60,7 +60,7 @@ def now():
 
 
 def work_without_a_pause(seconds):
-    asyncio.get_running_loop()._jumping.now += seconds
+    asyncio.get_running_loop()._now += seconds
 
 
 async def work(seconds=100):

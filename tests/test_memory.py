@@ -111,6 +111,9 @@ class TestWrongArguments:
         memory = await filled(1)
         with pytest.raises(TypeError, match="hook"):
             memory.branch(hooks=wrong)
+        with pytest.raises(TypeError, match="hook"):
+            memory.hooks = wrong
+        assert memory.hooks == []
 
     async def test_of_a_branch(self):
         memory = await filled(1)
@@ -145,6 +148,16 @@ class TestHooks:
 
         memory = await filled(1, hooks=[note("a", event, change), note("b", event)])
         assert memory.items == [1]
+
+    @pytest.mark.parametrize("event", MemoryHook)
+    async def test_get_a_copy_each(self, note, calls, event):
+        async def change(items):
+            items.clear()
+
+        await filled(1, hooks=[note("a", event, change), note("b", event)])
+        (_, first), (_, second) = calls
+        assert (first, second) == ([], [] if event is BEFORE else [1])
+        assert first is not second
 
     async def test_that_raise_before_leave_the_items_as_they_were(self, note):
         async def refuse(items):

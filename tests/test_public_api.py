@@ -28,6 +28,7 @@ TABLE = {
     "pygents.memory": {"Memory"},
     "pygents.registry": {"ToolRegistry", "AgentRegistry", "HookRegistry"},
 }
+TESTING = {"Probe", "VirtualTimeLoop", "advance", "run"}
 ERRORS = {
     "SafeExecutionError",
     "TurnCancelledError",
@@ -71,6 +72,11 @@ class TestEveryModule:
 @pytest.mark.parametrize("name", TABLE)
 def test_a_public_module_has_exactly_its_names(name):
     assert set(importlib.import_module(name).__all__) == TABLE[name]
+
+
+def test_what_is_for_tests_is_in_a_module_that_is_imported_by_itself():
+    assert set(importlib.import_module("pygents.testing").__all__) == TESTING
+    assert set(pygents.__all__) & TESTING == set()
 
 
 def test_the_errors_are_those_of_the_domain_and_of_the_runtime():
@@ -123,10 +129,10 @@ import sys
 before = set(sys.modules)
 import pygents
 loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(*sorted(loaded - set(sys.stdlib_module_names)))
+print(*sorted(loaded - set(sys.stdlib_module_names)), "pygents.testing" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["pygents", "pykka"]
+    assert done.stdout.split() == ["pygents", "pykka", "False"]
 
 
 def test_an_import_starts_no_thread_and_writes_nothing():

@@ -5,7 +5,9 @@ import threading
 import time
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -16,7 +18,7 @@ from pygents.tool import ToolMetadata, tool
 
 
 def agent(name: str) -> SimpleNamespace:
-    return SimpleNamespace(name=name)
+    return SimpleNamespace(name=name, ref=SimpleNamespace(is_alive=lambda: True))
 
 
 class TestToolRegistry:
@@ -297,12 +299,36 @@ class TestHookRegistry:
         HookRegistry.clear()
         assert HookRegistry.name_of(audit) == "audit"
 
-    @pytest.mark.parametrize("wrong", [lambda turn: None, 5, "audit"], ids=["function", "number", "string"])
+    @pytest.mark.parametrize(
+        "wrong", [lambda turn: None, print, dict, SimpleNamespace(), partial(print), 5, "audit"], ids=repr
+    )
     def test_refuses_what_is_not_async(self, wrong):
         with pytest.raises(TypeError, match=r"^Hook must be async"):
             HookRegistry.register(wrong, "audit", TurnHook.BEFORE_RUN)
         with pytest.raises(UnregisteredHookError):
             HookRegistry.get("audit")
+
+    def test_takes_any_async_callable(self):
+        class Audit:
+            async def __call__(self, turn): ...
+
+        async def audit(turn, level): ...
+
+        for name, given in (("object", Audit()), ("partial", partial(audit, level=1)), ("mock", AsyncMock())):
+            HookRegistry.register(given, name, TurnHook.BEFORE_RUN)
+            assert HookRegistry.get(name) is given
+            assert given.type is TurnHook.BEFORE_RUN
+
+    @pytest.mark.parametrize("wrong", [5, None, "before_run", (TurnHook.BEFORE_RUN,)], ids=repr)
+    def test_does_not_look_for_a_type_that_is_none(self, wrong):
+        with pytest.raises(TypeError, match=r"^hook_type must be a hook type such as TurnHook\.BEFORE_RUN") as caught:
+            HookRegistry.get_by_type(wrong, [])
+        assert repr(wrong) in str(caught.value)
+
+    @pytest.mark.parametrize("wrong", [5, None, "audit"], ids=repr)
+    def test_does_not_look_in_what_is_no_list_of_hooks(self, wrong):
+        with pytest.raises(TypeError, match=r"^hooks must be a list of hooks"):
+            HookRegistry.get_by_type(TurnHook.BEFORE_RUN, wrong)
 
     def test_refuses_what_cannot_be_given_a_type_and_forgets_its_name(self):
         class Audit:

@@ -279,6 +279,62 @@ async def test_a_hook_that_raises_while_a_failure_is_handled_is_logged_and_noted
     assert agent.to_dict()["current_turn"] is None
 
 
+@pytest.mark.parametrize(
+    ("turn", "raised", "reason"),
+    [
+        (lambda hooks: Turn("fail", [ValueError("v")], hooks=hooks), ValueError, StopReason.ERROR),
+        (lambda hooks: Turn("stream", [[], ValueError("v")], hooks=hooks), ValueError, StopReason.ERROR),
+        (lambda hooks: Turn("hang", timeout=1, hooks=hooks), TurnTimeoutError, StopReason.TIMEOUT),
+        (lambda hooks: Turn("fail", [asyncio.CancelledError()], hooks=hooks), TurnCancelledError, StopReason.CANCELLED),
+    ],
+    ids=["error", "error of a stream", "timeout", "leak"],
+)
+async def test_a_consumer_that_is_cancelled_while_a_failure_is_handled_hides_it_from_nobody_else(
+    turn, raised, reason, agent, caplog
+):
+    log = []
+
+    @hook([TurnHook.ON_ERROR, TurnHook.ON_TIMEOUT])
+    async def dawdle(*args):
+        await asyncio.sleep(100)
+
+    @hook([AgentHook.ON_TURN_ERROR, AgentHook.ON_TURN_TIMEOUT])
+    async def note(agent, turn, *failure):
+        log.append((turn.stop_reason, *failure))
+
+    agent.hooks.append(note)
+    answer = agent.ref.ask(turn([dawdle]), block=False)
+    consumer = asyncio.create_task(run(agent))
+    await asyncio.sleep(5)
+    consumer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consumer
+    with pytest.raises(raised) as answered:
+        await answer
+    assert [record.exc_info[1] for record in caplog.records] == [answered.value]
+    assert log == [(reason,) if reason is StopReason.TIMEOUT else (reason, answered.value)]
+    assert agent.to_dict()["current_turn"] is None
+
+
+async def test_a_turn_is_cut_though_its_consumers_cancellation_hid_the_failure_of_another_turn_in_it(agent):
+    @hook(TurnHook.ON_ERROR)
+    async def dawdle(*args):
+        await asyncio.sleep(100)
+
+    @tool()
+    async def nest():
+        yield await Turn("fail", [ValueError("v")], hooks=[dawdle]).returning()
+
+    agent.tools.append(nest)
+    await agent.put(Turn(nest))
+    consumer = asyncio.create_task(run(agent))
+    await asyncio.sleep(5)
+    consumer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consumer
+    assert agent.to_dict()["current_turn"]["stop_reason"] == "cancelled"
+
+
 async def test_a_second_run_is_refused_while_one_is_active(agent):
     await agent.put(Turn("stream", ["a"]))
     early = agent.run()

@@ -117,6 +117,13 @@ class TestHooks:
             restore({"before_run": wrong})
         assert repr(wrong) in str(caught.value)
 
+    @pytest.mark.parametrize("wrong", ["bogus", 5, "BEFORE_RUN"], ids=repr)
+    def test_refuses_a_type_that_is_none(self, wrong):
+        make("one", TurnHook.BEFORE_RUN)
+        with pytest.raises(ValueError, match=r"^Turn.from_dict: field 'hooks' has an unknown hook type") as caught:
+            restore({wrong: ["one"]})
+        assert repr(wrong) in str(caught.value)
+
     def test_refuses_a_name_that_is_not_registered(self):
         with pytest.raises(UnregisteredHookError, match="'nobody'"):
             restore({"before_run": ["nobody"]})

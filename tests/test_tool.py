@@ -582,3 +582,36 @@ def test_a_callable_without_a_name_is_named_in_the_error():
 
     with pytest.raises(TypeError, match=r"the name of functools\.partial\(.*work.*\) must be a string, not None"):
         tool(functools.partial(work))
+
+
+NAMES = ["self", "hooks", "hook_type", "fn", "args", "kwargs", "tool", "turn", "type", "value", "name", "lock"]
+"""What parameters of a user's may be called, though they are names of ours, too."""
+
+
+class TestAnyNameOfAParameter:
+    """A tool's parameters are its own: none collides with those of what calls it."""
+
+    @pytest.fixture
+    def seen(self):
+        return []
+
+    @pytest.fixture
+    def work(self, kind, seen):
+        @hook(ToolHook.BEFORE_INVOKE, lock=True)
+        async def note(*args, **kwargs):
+            seen.append((args, kwargs))
+
+        return make(kind, echo, hooks=[note])
+
+    @pytest.mark.parametrize("name", NAMES)
+    async def test_is_taken_by_a_call(self, name, work, seen):
+        assert await call(work, 5, **{name: 1}) == [((5,), {name: 1})]
+        assert seen == [((5,), {name: 1})]
+
+    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("value", [1, lambda: 1], ids=["plain", "dynamic"])
+    async def test_is_taken_by_a_turn(self, name, value, work, seen):
+        turn = Turn(work, kwargs={name: value})
+        streams = inspect.isasyncgenfunction(work.fn)
+        assert ([one async for one in turn.yielding()] if streams else [await turn.returning()]) == [((), {name: 1})]
+        assert seen == [((), {name: 1})]

@@ -20,9 +20,9 @@ from pygents.errors import (
 )
 from pygents.hooks import ToolHook, TurnHook, hook
 from pygents.registry import ToolRegistry
+from pygents.testing import VirtualTimeLoop
 from pygents.tool import tool
 from pygents.turn import StopReason, Turn
-from tests.virtual_time import VirtualTimeLoop
 
 
 @pytest.fixture

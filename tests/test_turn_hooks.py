@@ -186,6 +186,26 @@ class TestReplace:
         assert turn.replaced == seen[-1]
         assert turn.called_with == ([1], {"a": 2})
 
+    @pytest.mark.parametrize("replaced", [Replace(args=[5]), Replace(kwargs={"b": 6})], ids=repr)
+    async def test_of_a_turn_whose_own_arguments_are_changed_since_is_not_taken_for_its_next_run(
+        self, replaced, made, deciding
+    ):
+        turn = Turn(made, [lambda: 1], {"a": lambda: 2}, hooks=[deciding(RUN, replaced)])
+        await consume(turn)
+        given = ([5], {"a": 2}) if replaced.kwargs is None else ([1], {"b": 6})
+        assert turn.called_with == given
+        assert (turn.to_dict()["args"], turn.to_dict()["kwargs"]) == ([1], {"a": 2})
+        turn.args[0] = 3
+        turn.kwargs["a"] = 4
+        assert turn.called_with is None
+        assert (turn.to_dict()["args"], turn.to_dict()["kwargs"]) == ([3], {"a": 4})
+
+    async def test_leaves_the_values_of_the_dynamic_arguments_that_stay(self, made, deciding):
+        numbers = count()
+        turn = Turn(made, [0], {"a": lambda: next(numbers)}, hooks=[deciding(RUN, Replace(args=[5]))])
+        await consume(turn)
+        assert (turn.called_with, turn.to_dict()["args"], turn.to_dict()["kwargs"]) == (([5], {"a": 0}), [0], {"a": 0})
+
     async def test_is_seen_by_later_hooks_of_the_tool_in_their_arguments(self, made, log, ran, deciding):
         made.hooks += [deciding(INVOKE, one) for one in (Replace(args=[1]), Replace(kwargs={"a": 2}), None)]
         await call(made, 0, b=3)

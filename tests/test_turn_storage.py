@@ -116,12 +116,32 @@ class TestToDict:
             assert (stored["args"], stored["kwargs"]) == ([0], {"a": 1})
         assert next(numbers) == 2
 
-    async def test_has_the_values_that_a_run_was_called_with_though_the_lists_were_changed_since(self):
+    async def test_has_the_values_that_a_run_was_called_with_though_the_lists_are_changed_meanwhile(self):
         turn = Turn("work", [1], {"a": 2})
-        await turn.returning()
+        task = asyncio.create_task(turn.returning())
+        await asyncio.sleep(0.5)
         turn.args.append(3)
         turn.kwargs["b"] = 4
         assert (turn.to_dict()["args"], turn.to_dict()["kwargs"]) == ([1], {"a": 2})
+        await task
+
+    @pytest.mark.parametrize("given", [1, lambda: 1], ids=["plain", "dynamic"])
+    async def test_has_what_the_next_run_will_be_called_with_if_the_lists_were_changed_since(self, given):
+        for change in (
+            lambda turn: turn.args.append(3),
+            lambda turn: turn.args.__setitem__(0, 3),
+            lambda turn: turn.args.__setitem__(0, lambda: 3),
+            lambda turn: turn.kwargs.update(b=3),
+            lambda turn: turn.kwargs.update(a=3),
+            lambda turn: turn.kwargs.clear(),
+        ):
+            turn = Turn("work", [given], {"a": given})
+            await turn.returning()
+            change(turn)
+            stored = turn.to_dict()
+            await turn.returning()
+            assert (stored["args"], stored["kwargs"]) == turn.called_with
+            assert turn.called_with != ([1], {"a": 1})
 
     async def test_has_arguments_that_were_set_after_a_run(self):
         turn = Turn("work", [1], {"a": 2})

@@ -1,6 +1,9 @@
 """Answering those who have asked, and logging for those who cannot be told, whatever a user's code does meanwhile.
 
-A ``__str__``, a ``__repr__`` or a handler of the log that raises must not keep the next one from getting an answer.
+A ``__str__``, a ``__repr__`` or a handler of the log that raises must not keep the next one from getting an answer,
+and what it raises must not leave the activation that called it. That goes for every ``BaseException``: a coroutine that
+is thrown away gets its ``GeneratorExit`` where it is suspended, which is never here, and a ``KeyboardInterrupt`` that
+happens to come here is given up for a clean-up that is complete, as one that comes in a handler is its outcome.
 """
 
 # pyright: reportPrivateUsage=false
@@ -55,7 +58,7 @@ def fail_reply(reply: "Future[Any]", error: BaseException, who: object) -> None:
 
 def log(level: int, text: str, *args: object, error: BaseException | None = None) -> None:
     """Log, and go on whatever the log's handlers do: a clean-up must not end halfway."""
-    with suppress(Exception):
+    with suppress(BaseException):
         logger.log(level, text, *args, exc_info=error, stacklevel=2)
 
 
@@ -63,5 +66,5 @@ def show(value: object) -> str:
     """Return the ``repr`` of something of a user's, which may fail."""
     try:
         return repr(value)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the actor's life goes on)
+    except BaseException as error:  # noqa: BLE001 (whatever it is, the actor's life goes on)
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"

@@ -136,6 +136,8 @@ class LoopDispatcher:
             else:
                 loop.call_soon_threadsafe(activate)
         except RuntimeError as error:
+            if not loop.is_closed():  # such as a RecursionError, which is the sender's own
+                raise
             raise LoopEndedError(str(error)) from error
 
 

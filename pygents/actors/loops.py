@@ -22,7 +22,16 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 
-__all__ = ["KnownLoop", "LoopEndedError", "LoopThread", "Member", "background_loop", "end_closed_loops", "known_loop"]
+__all__ = [
+    "KnownLoop",
+    "LoopEndedError",
+    "LoopThread",
+    "Member",
+    "background_loop",
+    "end_closed_loops",
+    "known_loop",
+    "resolve_from_anywhere",
+]
 
 logger = logging.getLogger("pygents.actors")
 
@@ -104,7 +113,7 @@ async def _end(member: Member) -> None:
     try:
         await member()
     except Exception:
-        with suppress(Exception):
+        with suppress(BaseException):
             logger.critical("an actor could not be ended with its loop:", exc_info=True)
 
 
@@ -171,6 +180,24 @@ def end_closed_loops() -> None:
         closed = [_loops.pop(loop) for loop in list(_loops) if loop.is_closed()]
     for shared in closed:
         shared.lose_all()
+
+
+def resolve_from_anywhere(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
+    """Wake who waits for a future of the loop, from any thread; a closed loop has nobody left who waits."""
+    here = asyncio._get_running_loop() is loop  # noqa: SLF001 (documented; None, not an error)
+    if here and asyncio.current_task(loop) is not None:  # a signal handler may run while the loop is asleep
+        _resolve(waiter)
+        return
+    try:
+        loop.call_soon_threadsafe(_resolve, waiter)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+
+
+def _resolve(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def background_loop() -> asyncio.AbstractEventLoop:

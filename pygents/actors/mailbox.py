@@ -23,10 +23,13 @@ when the lock is free again, so that no message's own finalizer runs with it hel
 ``put`` and ``take`` are the path of every message, and ``with`` would double what they cost: 100 ns each. They call
 ``acquire`` as the first thing inside ``try``: a ``KeyboardInterrupt`` comes after it, when the lock is held, or out of
 the wait for it, but not between the lock and the ``try``. ``wake`` is called outside the lock, on the thread that put;
-it must not block, and bears being called once too often, which happens after an interrupt. A lock and a deque rather
-than ``queue.SimpleQueue``: closing, claiming and looking inside have to be one step with putting and taking.
+it must not block, and bears being called once too often, which happens after an interrupt. If it raises, its caller
+gets the error; a sender near the recursion limit has no room for it, so then another thread calls it, or the claim
+would be nobody's for good. A lock and a deque rather than ``queue.SimpleQueue``: closing, claiming and looking inside
+have to be one step with putting and taking.
 """
 
+import _thread
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -94,7 +97,9 @@ class Mailbox[T]:
         except BaseException as error:
             if not released:
                 self._let_go_of_lock()
-            if claimed and not isinstance(error, Exception):
+            if claimed and isinstance(error, RecursionError):
+                _thread.start_new_thread(self._call_wake, ())  # written in C: it takes none of the frames that lack
+            elif claimed and not isinstance(error, Exception):
                 self._call_wake()  # an interrupt came, before the wake or after it
             raise
 
@@ -113,7 +118,11 @@ class Mailbox[T]:
             if self._claimed:
                 return
             self._claimed = True
-        self._call_wake()
+        try:
+            self._call_wake()
+        except RecursionError:
+            _thread.start_new_thread(self._call_wake, ())
+            raise
 
     def put_in_place(self, item: T) -> None:
         """Append an item and drop the one in hand, in one step, so that a snapshot sees exactly one of them.

@@ -1,18 +1,19 @@
 """Reply: a pykka future that asyncio can await, on any loop, and that never blocks one.
 
 pykka builds ``map``, ``filter``, ``join`` and ``reduce`` on a hook that blocks in ``get()``, and its ``await`` yields
-once and then calls ``get()``. Here a future made from others knows its sources, so that it can wait for them either
-way.
+once and then calls ``get()``. Here a future made from others knows its sources and can wait for them either way.
 
 Invariants: ``_lock`` guards the outcome and the list of wake-ups; the outcome is set once; each wake-up that was added
-is called once, after the outcome is there and outside the lock, on the thread that set it. The lock is re-entrant, for
-a finalizer that answers askers on a thread that is inside it; there is no call between a look at a field and the change
-that relies on it. A future that is derived from others has no outcome until somebody asks for it (pykka's lazy
-semantics); its function runs once, under ``_once``, and so does a get hook.
+is called once, after the outcome is there and outside the lock, on the thread that set it; if one fails, each is called
+again on another thread, which does no harm. The lock is re-entrant, for a finalizer that answers askers on a thread
+that is inside it; there is no call between a look at a field and the change that relies on it. A future that is derived
+from others has no outcome until somebody asks for it (pykka's lazy semantics); its function runs once, under ``_once``,
+and so does a get hook.
 """
 
 # pyright: reportPrivateUsage=false
 
+import _thread
 import asyncio
 import functools
 import math
@@ -21,10 +22,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, cast
 
 from pykka import Future, ThreadingFuture, Timeout
+
+from pygents.actors.loops import resolve_from_anywhere
 
 __all__ = ["Producer", "Reply", "check_timeout"]
 
@@ -32,11 +36,15 @@ type ExcInfo = tuple[type[BaseException] | None, BaseException | None, Traceback
 
 _POLL = 0.1  # seconds after which a thread that waits for a foreign future looks whether anybody still wants it
 
-_SLICE = 1.0  # seconds after which a thread that waits for an actor looks whether the actor's loop has been closed
+_SLICE = 1.0  # seconds after which who waits for an actor elsewhere looks whether the actor's loop has been closed
 
 
 class Producer(Protocol):
     """What is going to set a reply."""
+
+    @property
+    def serving_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it does so on, if any."""
 
     def _refuse_to_block(self) -> None:
         """Raise `WouldDeadlockError` if the reply could never come while this thread waits."""
@@ -61,7 +69,7 @@ class Reply[T](Future[T]):
         self._value: T | None = None
         self._error: BaseException | None = None
         self._traceback: TracebackType | None = None
-        self._wakeups: list[Callable[[], object]] | None = None
+        self._wakeups: dict[Callable[[], object], None] | None = None
         self._sources: Sequence[Future[Any]] = ()
         self._combine: Callable[[list[Any]], T] | None = None
         self._once: threading.RLock | None = None
@@ -217,9 +225,13 @@ class Reply[T](Future[T]):
             self._error = error
             self._traceback = None if error is None else error.__traceback__
             self._done = True
-            wakeups, self._wakeups = self._wakeups, None
-        for wake in wakeups or ():
-            wake()
+            wakeups, self._wakeups = self._wakeups or {}, None
+        try:
+            for wake in wakeups:
+                wake()
+        except BaseException:  # an interrupt, or no room near the recursion limit: nobody must stay asleep
+            _thread.start_new_thread(_wake_again, (wakeups,))
+            raise
 
     def _outcome(self) -> T:
         if self._error is not None:
@@ -230,15 +242,14 @@ class Reply[T](Future[T]):
         with self._lock:
             if self._done:
                 return False
-            if self._wakeups is None:
-                self._wakeups = []
-            self._wakeups.append(wake)
+            self._wakeups = self._wakeups or {}
+            self._wakeups[wake] = None
             return True
 
     def _drop_wakeup(self, wake: Callable[[], object]) -> None:
         with self._lock:
-            if self._wakeups is not None and wake in self._wakeups:
-                self._wakeups.remove(wake)
+            if self._wakeups is not None:
+                self._wakeups.pop(wake, None)
 
     def _block(self, timeout: float | None) -> None:
         if self._producer is not None:
@@ -269,7 +280,7 @@ class Reply[T](Future[T]):
     def _make_once(self, make: Callable[[], T], timeout: float | None = None) -> T:
         """Return the value, made by the first who comes. An exception is not kept: the next one tries, as in pykka."""
         once = cast("threading.RLock", self._once)
-        if not once.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+        if not once.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)):
             raise _timed_out(timeout)
         try:
             if not self._done:
@@ -285,8 +296,6 @@ class Reply[T](Future[T]):
                 return await _wait_on_thread(self)
             if self._combine is not None:
                 return await self._combine_async([await _wait(source) for source in self._sources])
-            if self._producer is not None:
-                self._producer._notice_a_closed_loop()
             await self._wait_for_outcome()
         return self._outcome()
 
@@ -303,31 +312,28 @@ class Reply[T](Future[T]):
     async def _wait_for_outcome(self) -> None:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
+        elsewhere = self._producer
+        if elsewhere is not None and elsewhere.serving_loop in (loop, None):
+            elsewhere = None  # this loop would not wait if it were closed
 
         def wake() -> None:
-            _resolve_from_anywhere(loop, waiter)
+            resolve_from_anywhere(loop, waiter)
 
         if self._add_wakeup(wake):
             try:
+                while elsewhere is not None and not waiter.done():
+                    elsewhere._notice_a_closed_loop()
+                    await asyncio.wait([waiter], timeout=_SLICE)
                 await waiter
             finally:
-                self._drop_wakeup(wake)
+                if not self._done:
+                    self._drop_wakeup(wake)
 
 
-def _resolve_from_anywhere(loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
-    if loop is asyncio._get_running_loop():
-        _resolve(waiter)
-        return
-    try:
-        loop.call_soon_threadsafe(_resolve, waiter)
-    except RuntimeError:
-        if not loop.is_closed():  # a closed loop has nobody left who waits
-            raise
-
-
-def _resolve(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _wake_again(wakeups: Iterable[Callable[[], object]]) -> None:
+    for wake in wakeups:
+        with suppress(Exception):
+            wake()
 
 
 async def _wait[S](future: Future[S]) -> S:

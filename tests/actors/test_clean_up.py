@@ -82,18 +82,63 @@ async def test_an_activation_that_comes_once_too_often_does_nothing():
 class Raises(logging.Handler):
     """A handler of a log that is broken."""
 
+    def __init__(self, kind=RuntimeError):
+        super().__init__()
+        self._kind = kind
+
     def emit(self, record):
-        raise RuntimeError(record.msg)
+        raise self._kind(record.msg)
 
 
-@pytest.fixture
-def broken_log(monkeypatch):
+KINDS = [RuntimeError, SystemExit, KeyboardInterrupt, GeneratorExit]
+
+
+@pytest.fixture(params=KINDS)
+def broken_log(request, monkeypatch):
     logger = logging.getLogger("pygents.actors")
-    handler = Raises()
+    handler = Raises(request.param)
     monkeypatch.setattr(logger, "propagate", False)  # pytest's own handlers are not the ones that are tested
     logger.addHandler(handler)
     yield
     logger.removeHandler(handler)
+
+
+@pytest.fixture(params=KINDS)
+def broken_pykka_log(request, monkeypatch, caplog):
+    """Have pykka's log raise where an actor ends: it logs there, as DEBUG, that it is unregistered."""
+    logger = logging.getLogger("pykka")
+    caplog.set_level("DEBUG", "pykka")
+    monkeypatch.setattr(logger, "propagate", False)
+    handler = Raises(request.param)
+    handler.addFilter(lambda record: record.getMessage().startswith("Unregistered"))
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("broken_pykka_log")
+class TestWhenPykkaCannotLog:
+    @pytest.mark.parametrize("message", ["fine", KeyError("gone")], ids=["stop", "failure"])
+    async def test_whoever_waits_for_an_actor_that_ends_is_answered(self, message):
+        log = []
+        ref = Life.start(log)
+        ref.tell(message)
+        stopped = ref.stop(block=False)
+        assert await stopped.get_async(timeout=5) is True
+        assert log[-1] == ("stop" if message == "fine" else ("failure", message))
+        assert ActorRegistry.get_all() == []
+
+    def test_whoever_stops_an_actor_that_nobody_drains_is_answered(self):
+        class Undrained(Life):
+            dispatcher = CallerDispatcher
+
+        log = []
+        ref = Undrained.start(log)
+        asked = ref.ask("asked", block=False)
+        assert ref.stop() is True
+        with pytest.raises(ActorDeadError):
+            asked.get(timeout=0)
+        assert log == ["stop"]
 
 
 class Nameless(Life):
@@ -106,8 +151,14 @@ class Nameless(Life):
 
 
 class Unspeakable(BaseException):
+    """Has a ``repr`` that raises."""
+
+    def __init__(self, kind=LookupError):
+        super().__init__()
+        self._kind = kind
+
     def __repr__(self):
-        raise LookupError("no text")
+        raise self._kind("no text")
 
 
 class TestWhenNothingCanBeLogged:
@@ -153,6 +204,26 @@ class TestWhenNothingCanBeLogged:
         ref.tell(Unspeakable())
         assert ref.stop() is True
         assert ref.actor_inbox.contents() == (None, [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestATextThatRaises:
+    async def test_of_a_message_that_was_not_handled_is_logged_as_such(self, kind, caplog):
+        ref, other = Echo.start(), Echo.start()
+        stopped = ref.stop(block=False)
+        ref.tell(Unspeakable(kind))
+        assert await stopped.get_async(timeout=5) is True
+        assert await other.ask_async("alive") == "alive"
+        shown = f"<Unspeakable whose repr raises {kind.__name__}>"
+        assert messages_of(caplog, "without handling") == [
+            f"{ref} ended without handling 1 of its messages, the oldest: {shown}"
+        ]
+
+    async def test_of_a_failure_does_not_keep_the_asker_from_its_answer(self, kind):
+        ref = Echo.start()
+        with pytest.raises(ActorFailedError, match=f"repr raises {kind.__name__}"):
+            await ref.ask_async(Unspeakable(kind), timeout=5)
+        assert await ref.ask_async("next") == "next"
 
 
 def test_a_fault_in_ending_one_actor_does_not_keep_older_ones_from_being_stopped(caplog):

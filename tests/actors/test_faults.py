@@ -295,20 +295,6 @@ class TestCancelledFromOutside:
         assert not ref.is_alive()
         assert log[-2:] == ["cut", "stop"]
 
-    async def test_a_plain_handler_that_cancels_its_own_task_ends_the_actor_and_not_the_next_message(self):
-        class Cancels(Echo):
-            def on_receive(self, message):
-                if message == "cancel":
-                    asyncio.current_task().cancel()
-                return message
-
-        ref = Cancels.start()
-        replies = [ref.ask(message, block=False) for message in ["cancel", "next"]]
-        assert await replies[0].get_async(timeout=5) == "cancel"
-        with pytest.raises(ActorDeadError, match="stopped before handling"):
-            await replies[1].get_async(timeout=5)
-        assert not ref.is_alive()
-
     async def test_a_tool_task_that_is_cancelled_is_only_the_messages_outcome(self):
         class RunsTools(AsyncActor):
             async def on_receive(self, message):

@@ -108,7 +108,7 @@ async def test_a_reply_keeps_nobody_who_has_stopped_waiting():
     for task in waiting:
         task.cancel()
     await asyncio.wait(waiting)
-    assert reply._wakeups == []
+    assert reply._wakeups == {}
 
 
 def test_loops_that_have_ended_are_let_go():

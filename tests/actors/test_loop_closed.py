@@ -114,6 +114,26 @@ class TestClosedByHand:
         with pytest.raises(ActorDeadError, match="stopped before handling"):
             waiting()
 
+    @pytest.mark.parametrize("wait", ["ask", "stop", "map"])
+    def test_a_task_that_waits_while_it_is_closed_is_told_soon(self, by_hand, monkeypatch, wait):
+        monkeypatch.setattr("pygents.actors.reply._SLICE", 0.001)
+        log = []
+        ref = by_hand.run(lambda: Life.start(log))
+        waits = {
+            "ask": lambda: ref.ask_async("behind"),
+            "stop": ref.stop_async,
+            "map": lambda: ref.ask("behind", block=False).map(str).get_async(),
+        }
+        ref.tell(hang)
+        waiting = in_thread(lambda: asyncio.run(waits[wait]()))
+        by_hand.run_until(lambda: hang in log and len(ref.actor_inbox) == 1)
+        by_hand.close_under(ref)
+        if wait == "stop":
+            assert waiting() is True
+        else:
+            with pytest.raises(ActorDeadError, match="stopped before handling"):
+                waiting()
+
     def test_a_message_that_was_handled_is_not_refused(self, by_hand, monkeypatch):
         """Between the put and the sender's look at the loop the message is handled and the loop closed."""
 

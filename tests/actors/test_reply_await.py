@@ -8,7 +8,7 @@ import pytest
 from pykka import ThreadingActor, ThreadingFuture, Timeout
 
 from pygents.actors import AsyncActor, Reply, ThreadDispatcher
-from pygents.actors.reply import _resolve_from_anywhere
+from pygents.actors.loops import resolve_from_anywhere
 from tests.actors.helpers import PATIENCE, Echo, Gate, in_thread, until
 
 
@@ -298,7 +298,63 @@ def test_any_other_failure_to_wake_is_not_hidden():
             return False
 
     with pytest.raises(RuntimeError, match="deaf"):
-        _resolve_from_anywhere(Deaf(), None)
+        resolve_from_anywhere(Deaf(), None)
+
+
+async def test_the_loop_is_woken_by_an_outcome_that_comes_outside_any_task(monkeypatch):
+    """As from a signal handler, which may run on the loop's own thread while the loop is asleep."""
+
+    def wake(*args):
+        woken.append(args)
+        return call_soon_threadsafe(*args)
+
+    async def settle():
+        replies[0].set("in a task")
+
+    loop, woken, replies = asyncio.get_running_loop(), [], [Reply(), Reply()]
+    call_soon_threadsafe = loop.call_soon_threadsafe
+    monkeypatch.setattr(loop, "call_soon_threadsafe", wake)
+    settling = asyncio.create_task(settle())
+    assert await replies[0] == "in a task"
+    await settling
+    assert woken == []
+    loop.call_soon(replies[1].set, "outside")
+    assert await replies[1] == "outside"
+    assert len(woken) == 1
+
+
+async def test_who_stops_waiting_is_found_in_one_step_however_many_wait():
+    class Counted:
+        looks = 0
+
+        def __eq__(self, other):
+            Counted.looks += 1
+            return self is other
+
+        __hash__ = object.__hash__
+
+    reply, wakes = Reply(), [Counted() for _ in range(1000)]
+    for wake in wakes:
+        assert reply._add_wakeup(wake)
+    for wake in reversed(wakes):
+        reply._drop_wakeup(wake)
+    assert not reply._wakeups
+    assert Counted.looks < len(wakes)
+
+
+async def test_waiting_for_an_actor_of_ones_own_loop_sets_no_timer():
+    opened = asyncio.Event()
+
+    class Waits(AsyncActor):
+        async def on_receive(self, message):
+            await opened.wait()
+
+    ref = Waits.start()
+    waiting = asyncio.ensure_future(ref.ask_async("wait"))
+    await until(lambda: ref.actor_inbox.in_hand is not None)
+    assert asyncio.get_running_loop()._scheduled == []
+    opened.set()
+    await waiting
 
 
 async def test_an_asker_who_settles_the_reply_itself_does_the_actor_no_harm():

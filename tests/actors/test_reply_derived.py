@@ -1,6 +1,7 @@
 """Replies made from others: map, filter, join and reduce; blocking and awaited; lazily, and once."""
 
 import asyncio
+import math
 import operator
 import threading
 from types import SimpleNamespace
@@ -216,3 +217,7 @@ async def test_a_function_that_runs_on_another_thread_does_not_block_the_loop_th
     asyncio.get_running_loop().call_soon(go_on.set)
     assert await awaiting == 1
     assert blocked() == 1
+
+
+def test_an_infinite_time_limit_is_none():
+    assert done(1).map(str).get(timeout=math.inf) == "1"

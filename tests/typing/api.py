@@ -1,6 +1,6 @@
 """The public API as type checkers see it: checked by mypy and basedpyright, never run."""
 
-from asyncio import Lock
+from asyncio import Future, Lock
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from datetime import datetime
@@ -36,6 +36,8 @@ from pygents import (
     hook,
     tool,
 )
+from pygents.actors import ActorRef
+from pygents.testing import Probe, VirtualTimeLoop, advance, run
 
 # Tools keep the signature of their function.
 
@@ -325,3 +327,24 @@ def catch_errors() -> None:
         assert_type(error.reason, str)
     except SafeExecutionError:
         raise
+
+
+async def test_with_a_probe() -> float:
+    """Expect messages, and let time pass."""
+    probe = Probe()
+    assert_type(probe.ref, ActorRef[Any])
+    assert_type(await probe.expect_message(1, timeout=2), Any)
+    await probe.expect_no_message(within=0.5)
+    probe.reply("yes")
+    probe.fail(ValueError())
+    await advance(1)
+    return 1.5
+
+
+def run_tests() -> None:
+    """Run a test on virtual time, in both ways."""
+    assert_type(run(test_with_a_probe()), float)
+    run(test_with_a_probe(), auto_advance=False, patience=1)
+    loop = VirtualTimeLoop(auto_advance=False)
+    assert_type(loop.run_until_complete(test_with_a_probe()), float)
+    assert_type(loop.run_in_executor(None, max, 1, 2), Future[int])
