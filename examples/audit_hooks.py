@@ -6,7 +6,7 @@ A turn that its consumer leaves or cancels fires no event at its end: its `stop_
 import asyncio
 from typing import Any
 
-from pygents import Agent, AgentHook, ToolHook, Turn, current_turn, hook, tool
+from pygents import Agent, AgentHook, Deny, ToolHook, Turn, TurnDeniedError, current_turn, hook, tool
 
 ADMINS = {"ada"}
 files = {"notes.txt": "buy milk", "plan.txt": "write docs"}
@@ -19,11 +19,12 @@ def user() -> object:
 
 
 @hook(ToolHook.BEFORE_INVOKE)
-async def admins_only(*_: object, **__: object) -> None:
-    """Refuse to run the tool for anybody but an admin: an exception in a hook is the turn's."""
-    if user() not in ADMINS:
-        msg = f"{user()} is not an admin"
-        raise PermissionError(msg)
+async def admins_only(*_: object, **__: object) -> Deny | None:
+    """Refuse to run the tool for anybody but an admin. A denial is no failure, so nobody else writes it down."""
+    if user() in ADMINS:
+        return None
+    print(f"audit: denied to {user()}: {current_turn()!r}")
+    return Deny(f"{user()} is not an admin")
 
 
 @hook([AgentHook.AFTER_TURN, AgentHook.ON_TURN_TIMEOUT, AgentHook.ON_TURN_ERROR])
@@ -55,8 +56,8 @@ async def main() -> None:
         try:
             async for _, value in agent.run():
                 print(f"result: {value}")
-        except PermissionError as error:
-            print(f"refused: {error}")
+        except TurnDeniedError as error:
+            print(f"refused: {error.reason}")
     print(f"left: {', '.join(files)}")
 
 

@@ -7,9 +7,11 @@ function, and the arguments to call it with. ``agent.run()`` streams the results
 from pygents.actors.system import ActorSystem, ShutdownReport
 from pygents.agent import Agent
 from pygents.context import current_agent, current_turn
+from pygents.decisions import Deny, Replace, Skip
 from pygents.errors import (
     SafeExecutionError,
     TurnCancelledError,
+    TurnDeniedError,
     TurnTimeoutError,
     UnregisteredAgentError,
     UnregisteredHookError,
@@ -27,14 +29,17 @@ __all__ = [
     "Agent",
     "AgentHook",
     "AgentRegistry",
+    "Deny",
     "Hook",
     "HookMetadata",
     "HookRegistry",
     "HookType",
     "Memory",
     "MemoryHook",
+    "Replace",
     "SafeExecutionError",
     "ShutdownReport",
+    "Skip",
     "StopReason",
     "Tool",
     "ToolHook",
@@ -42,6 +47,7 @@ __all__ = [
     "ToolRegistry",
     "Turn",
     "TurnCancelledError",
+    "TurnDeniedError",
     "TurnHook",
     "TurnTimeoutError",
     "UnregisteredAgentError",

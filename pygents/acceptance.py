@@ -2,23 +2,18 @@
 
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from pykka._envelope import Envelope
-
 from pygents.outcome import Due, StopReason
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
+from pygents.work import Work
 
 if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
     from pygents.actors.mailbox import Mailbox
     from pygents.agent import Agent
 
-__all__ = ["Accepted", "check_turn", "due", "has_failed", "is_turn", "is_work", "work_in"]
-
-
-class Accepted(Envelope[Turn[Any]]):
-    """Around a turn that the agent has accepted: if it cannot run it later, that is the turn's failure."""
-
-    __slots__ = ()
+__all__ = ["check_turn", "due", "has_failed", "is_turn", "is_work", "refusal", "set_due", "work_in"]
 
 
 def is_turn(message: object) -> TypeGuard[Turn[Any]]:
@@ -46,6 +41,17 @@ def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
     return turn  # pyright: ignore[reportUnknownVariableType]
 
 
+def refusal(agent: "Agent", turn: Turn[Any]) -> ValueError | None:
+    """Return why a turn that was accepted when it was put cannot be run now, and forget its earlier run."""
+    if not turn.running:  # what it says of an earlier run goes: this one did not begin
+        turn.output = turn.start_time = turn.end_time = None
+    try:
+        check_turn(agent, turn)
+    except ValueError as error:
+        return error
+    return None
+
+
 def is_work(agent: "Agent", message: object) -> bool:
     """Return whether a message is a turn that the agent can run."""
     return isinstance(message, Turn) and message.tool in agent.tools
@@ -65,12 +71,18 @@ def due(turn: Turn[Any]) -> Due:
     return left or Due.AFTER_TURN
 
 
-def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Turn[Any] | None, list[Turn[Any]]]:
+def set_due(turn: Turn[Any], left: Due) -> None:
+    """Say what is left to be done for a turn that had completed."""
+    was_shown = left is Due.VALUE and is_streaming(turn.tool)  # value by value
+    turn.__dict__["_due"] = Due.AFTER_TURN if was_shown else left
+
+
+def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Work | None, list[Work]]:
     """Return the turn in hand and the queued ones, as they are at one moment.
 
     What the agent was told that it cannot run is left out: it is not its work, and could not be restored.
     """
     in_hand, queued = inbox.contents()
     current = None if in_hand is None else in_hand.message
-    turns: list[Turn[Any]] = [envelope.message for envelope in queued if is_work(agent, envelope.message)]
-    return current if is_turn(current) and not has_failed(current) else None, turns
+    work: list[Work] = [envelope for envelope in queued if is_work(agent, envelope.message)]
+    return in_hand if is_turn(current) and not has_failed(current) else None, work

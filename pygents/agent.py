@@ -20,12 +20,14 @@ from pygents.outcome import Due, StopReason
 from pygents.registry import AgentRegistry, ToolRegistry
 from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
 from pygents.turn import Turn
+from pygents.work import Work, copy_work, load_work, store_work
 
 if TYPE_CHECKING:
     from pygents.actors.child_spec import ChildSpec
     from pygents.actors.ref import ActorRef
     from pygents.actors.supervisor import Supervisor
     from pygents.agent_child import AgentChild
+    from pygents.decisions import Replace, Skip
     from pygents.hooks import Hook
     from pygents.run import Run
     from pygents.tool import Tool
@@ -114,6 +116,7 @@ class Agent:
         Raises:
             TypeError: if it is no turn
             ValueError: if the turn has no tool, or one that the agent lacks, also after the hooks for BEFORE_PUT
+            TurnDeniedError: if a hook denied it; it is not enqueued
             ActorDeadError: if the agent has stopped
             TurnCancelledError: if a hook let a ``CancelledError`` out by itself
             BaseException: what else a hook raised
@@ -160,9 +163,11 @@ class Agent:
         check_timeout(timeout)
         self._check_lives("ask")
         replies: list[Reply[Any]] = []
-        await self._actor.put(
-            self, check_turn(self, turn), lambda turn: replies.append(self.ref.ask(turn, block=False))
-        )
+
+        def send(turn: Turn[Any], decision: "Skip | Replace | None") -> None:
+            replies.append(self._actor.ask(turn, decision))
+
+        await outside_turns(self._actor.put(self, check_turn(self, turn), send))
         return await replies[0].get_async(timeout=timeout)
 
     def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
@@ -190,6 +195,7 @@ class Agent:
             UnregisteredAgentError: if no living agent has that name
             TypeError: as `put` of that agent
             ValueError: as `put` of that agent
+            TurnDeniedError: as `put` of that agent
             ActorDeadError: as `put` of that agent
 
         """
@@ -209,6 +215,7 @@ class Agent:
             TurnTimeoutError: if a turn timed out; it is spent, the next run goes on with the others
             ValueError: if a turn that was put has no tool any more, or one that the agent lacks now; as above
             TurnCancelledError: if a tool let a ``CancelledError`` out by itself; as above
+            TurnDeniedError: if a hook denied a turn; as above
             BaseException: what a tool or a hook raised; as above
 
         """
@@ -253,17 +260,17 @@ class Agent:
         """
         child_tools = _checked_tools(self.tools if tools is None else tools)
         child_hooks = check_hooks(self.hooks if isinstance(hooks, EllipsisType) else hooks)
-        turns = [turn.copy() for turn in self._actor.snapshot()[1]]
-        _check_accepted(name, child_tools, turns)
+        work = [copy_work(queued) for queued in self._actor.snapshot()[1]]
+        _check_accepted(name, child_tools, work)
         child = type(self)(name, self.description if description is None else description, child_tools)
-        child._take_over(child_hooks, None, turns)  # noqa: SLF001 (of its own class)
+        child._take_over(child_hooks, None, work)  # noqa: SLF001 (of its own class)
         return child
 
     def _take_over(
         self,
         hooks: "list[Hook]",
-        current: Turn[Any] | None,
-        queued: list[Turn[Any]],
+        current: Work | None,
+        queued: list[Work],
         left: Due = Due.AFTER_TURN,
     ) -> None:
         self.hooks = hooks
@@ -284,11 +291,11 @@ class Agent:
             "name": self.name,
             "description": self.description,
             "tool_names": [tool.metadata.name for tool in self.tools],
-            "queue": [turn.to_dict() for turn in queued],
-            "current_turn": None if current is None else current.to_dict(),
+            "queue": [store_work(work) for work in queued],
+            "current_turn": None if current is None else store_work(current),
             "hooks": hooks_to_dict(self.hooks),
         }
-        left = None if current is None else due(current)
+        left = None if current is None else due(current.message)
         if (
             left is not None
             and left is not Due.AFTER_TURN
@@ -315,9 +322,9 @@ class Agent:
         name, description = fields.read("name", str), fields.read("description", str)
         tools = [ToolRegistry.get(tool_name) for tool_name in fields.names("tool_names")]
         stored = fields.read("current_turn", (Mapping, type(None)), None)
-        current = None if stored is None else _stored_turn(fields, "current_turn", stored)
+        current = None if stored is None else _stored_work(fields, "current_turn", stored)
         left = _stored_due(fields)
-        queue = [_stored_turn(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
+        queue = [_stored_work(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
         hooks = hooks_from_dict(fields)
         _check_accepted(name, tools, [*queue] if current is None else [current, *queue])
         agent = cls(name, description, tools)
@@ -351,8 +358,8 @@ def _checked_tool(tool: object) -> "Tool":
     return cast("Tool", tool)
 
 
-def _check_accepted(name: str, tools: "list[Tool]", turns: list[Turn[Any]]) -> None:
-    for turn in turns:
+def _check_accepted(name: str, tools: "list[Tool]", queued: list[Work]) -> None:
+    for turn in (work.message for work in queued):
         if turn.tool is not None and turn.tool not in tools:
             msg = f"Agent {name!r} does not accept tool {turn.tool.metadata.name!r}, which a queued turn names"
             raise ValueError(msg)
@@ -367,9 +374,9 @@ def _stored_due(fields: Fields) -> Due:
         raise ValueError(fields.error("current_turn_due", f"must be one of {wanted} or None, not {stored!r}")) from None
 
 
-def _stored_turn(fields: Fields, name: str, stored: Mapping[str, Any]) -> Turn[Any]:
+def _stored_work(fields: Fields, name: str, stored: Mapping[str, Any]) -> Work:
     try:
-        return Turn[Any].from_dict(stored)
+        return load_work(stored)
     except (TypeError, ValueError) as error:
         raise type(error)(fields.error(name, f"holds a turn that cannot be restored: {error}")) from error
 

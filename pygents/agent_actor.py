@@ -24,16 +24,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pykka import ActorDeadError
-from pykka._envelope import Envelope
 
-from pygents.acceptance import Accepted, check_turn, due, has_failed, is_turn, is_work, work_in
+from pygents.acceptance import check_turn, due, has_failed, is_turn, is_work, refusal, set_due, work_in
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import answer, fail_reply
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
+from pygents.actors.reply import Reply
 from pygents.agent_cell import AgentCell
 from pygents.agent_child import AgentChild
-from pygents.agent_hooks import outside_turns, run_agent_hooks, run_turn_failure_hooks, show
+from pygents.agent_hooks import outside_turns, run_agent_hooks, run_hooks_for_failure, show
 from pygents.context import current_agent, current_turn, frame_for, leave, running, within
+from pygents.deciding import combined
+from pygents.decisions import Replace, Skip
 from pygents.errors import SafeExecutionError, TurnCancelledError
 from pygents.generators import begin
 from pygents.hooks import AgentHook
@@ -42,18 +44,21 @@ from pygents.outcome import Due, StopReason, fail, failure_behind
 from pygents.run import Drain, Run, drain_of
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
+from pygents.turn_hooks import decide_put
+from pygents.work import Accepted, DecidedWork, Work, decision_on, make_work
 
 if TYPE_CHECKING:
     from pygents.actors.child_spec import ChildSpec
     from pygents.actors.supervisor import Supervisor
     from pygents.agent import Agent
+    from pygents.deciding import Decision
 
 __all__ = ["AgentActor"]
 
 logger = logging.getLogger("pygents.agent")
 
-type Work = Envelope[Turn[Any]]
 type Result = tuple[Turn[Any], Any]
+type _Enqueue = Callable[[Turn[Any], Skip | Replace | None], None]
 
 
 class AgentActor(AsyncActor):
@@ -140,11 +145,11 @@ class AgentActor(AsyncActor):
         drain = drain_of(agent)
         return self.is_drained and not (drain is not None and drain.dropped)
 
-    def snapshot(self) -> tuple[Turn[Any] | None, list[Turn[Any]]]:
+    def snapshot(self) -> tuple[Work | None, list[Work]]:
         """Return the turn in hand and the queued ones, as they are at one moment."""
         return work_in(self.actor_inbox, cast("Agent", self._agent()))  # who else would ask?
 
-    def restore(self, current: Turn[Any] | None, queued: Sequence[Turn[Any]], left: Due = Due.AFTER_TURN) -> None:
+    def restore(self, current: Work | None, queued: Sequence[Work], left: Due = Due.AFTER_TURN) -> None:
         """Take what a snapshot had. A turn that had failed by then is spent, and not taken.
 
         Args:
@@ -153,44 +158,63 @@ class AgentActor(AsyncActor):
             left: what is due for the turn in hand, if it had completed
 
         """
-        if current is not None and has_failed(current):
-            logger.warning("%s does not restore %r, which had ended: %s", self, current, current.stop_reason)
-        elif current is not None:
-            was_shown = left is Due.VALUE and is_streaming(current.tool)  # value by value
-            current.__dict__["_due"] = Due.AFTER_TURN if was_shown else left
-            self.actor_inbox.hold(Accepted(current))
-        for turn in queued:
-            self.actor_inbox.put(Accepted(turn))
+        if current is not None:
+            turn = current.message
+            if has_failed(turn):
+                logger.warning("%s does not restore %r, which had ended: %s", self, turn, turn.stop_reason)
+            else:
+                set_due(turn, left)
+                self.actor_inbox.hold(current)
+        for work in queued:
+            self.actor_inbox.put(work)
 
-    def deliver(self, turn: Turn[Any]) -> None:
-        """Enqueue a turn.
+    def deliver(self, turn: Turn[Any], decision: Skip | Replace | None = None) -> None:
+        """Enqueue a turn, with what was decided of it.
 
         Raises:
             ActorDeadError: if the agent has stopped
 
         """
         try:
-            self.actor_inbox.put(Accepted(turn))
+            # What make_work() does, without the cost of a call for every turn.
+            self.actor_inbox.put(Accepted(turn) if decision is None else DecidedWork(turn, decision))
         except ActorDeadError:
             raise self._stopped() from None
+
+    def ask(self, turn: Turn[Any], decision: Skip | Replace | None) -> Reply[Any]:
+        """Enqueue a turn, and return its output to come.
+
+        Raises:
+            ActorDeadError: if the agent has stopped
+
+        """
+        reply: Reply[Any] = Reply(self.actor_ref)
+        work = make_work(turn, decision)
+        work.reply_to = reply
+        try:
+            self.actor_inbox.put(work)
+        except ActorDeadError:
+            raise self._stopped() from None
+        return reply
 
     def _stopped(self) -> ActorDeadError:
         return ActorDeadError(f"{self} has stopped and takes no more turns")
 
-    async def put(self, agent: "Agent", turn: Turn[Any], deliver: Callable[[Turn[Any]], None] | None = None) -> None:
+    async def put(self, agent: "Agent", turn: Turn[Any], enqueue: "_Enqueue | None" = None) -> None:
         """Enqueue a turn, with the agent's put hooks around it.
 
         Raises:
             ActorDeadError: if the agent has stopped
+            TurnDeniedError: if a hook denied it
             ValueError: if a hook made it a turn that the agent does not accept
             BaseException: what a hook raised
 
         """
         if self.actor_inbox.closed:
             raise self._stopped()
-        await run_agent_hooks(agent, current_turn(), AgentHook.BEFORE_PUT, agent, turn)
+        decision = await within(frame_for(current_turn(), agent), decide_put(agent, turn))
         check_turn(agent, turn)  # again: a hook may have changed it
-        (deliver or self.deliver)(turn)
+        (enqueue or self.deliver)(turn, decision)
         await run_agent_hooks(agent, current_turn(), AgentHook.AFTER_PUT, agent, turn)
 
     def run(self, agent: "Agent") -> Run[Result]:
@@ -241,14 +265,19 @@ class AgentActor(AsyncActor):
         await self._begin_drain(agent, drain)
         me = weakref.ref(agent)
         try:
-            while (envelope := self._next_plain(agent) or await self._next(agent)) is not None:
+            while True:
+                envelope, decision = self._next_plain(agent), None
+                if envelope is None:
+                    envelope, decision = await self._next(agent)
+                    if envelope is None:
+                        break
                 turn = envelope.message
                 frame = (me, turn)
                 token = running.set(frame) if is_streaming(turn.tool) else None
                 inside = True
                 try:
                     if token is not None:
-                        async with aclosing(turn.yielding()) as values:
+                        async with aclosing(turn.yielding_as(decision)) as values:
                             step = begin(values)
                             while True:
                                 try:
@@ -264,7 +293,10 @@ class AgentActor(AsyncActor):
                                 inside = True
                                 step = anext(values)
                     else:
-                        value = await turn.returning_in(frame) if envelope is not self._owed else self._stored()
+                        if envelope is not self._owed:
+                            value = await turn.returning_in(frame, decision)
+                        else:
+                            value = self._stored()
                         if agent.hooks:  # else nobody can look between the end of its run and the consumer
                             turn.__dict__["_due"] = Due.VALUE
                             await show(agent, turn, value, partial(fail, turn))
@@ -333,42 +365,37 @@ class AgentActor(AsyncActor):
         if agent.hooks or inbox.in_hand is not None or (envelope := inbox.take()) is None:
             return None
         turn = envelope.message
-        return envelope if isinstance(turn, Turn) and turn.tool in agent.tools else None
+        if type(envelope) is DecidedWork or not isinstance(turn, Turn) or turn.tool not in agent.tools:
+            return None
+        return envelope
 
-    async def _next(self, agent: "Agent") -> Work | None:
-        """Return the next turn, in hand; what is no turn of the agent's is answered on the way."""
+    async def _next(self, agent: "Agent") -> "tuple[Work | None, Decision | None]":
+        """Return the next turn, in hand, and what is decided of it; what is no turn of the agent's is answered."""
         inbox = self.actor_inbox
         while not inbox.closed and (envelope := inbox.in_hand or inbox.peek()) is not None:
             if not is_work(agent, envelope.message):
                 if inbox.in_hand is None:
                     inbox.take()
-                if type(envelope) is Accepted:
-                    await self._fail_unaccepted(agent, envelope)
+                if isinstance(envelope, Accepted):
+                    if (error := refusal(agent, envelope.message)) is not None:
+                        await self._fail_late(agent, envelope, error)
                 else:
                     await self.cell.handle(envelope)
                     inbox.done(envelope)
             elif inbox.in_hand is not None and envelope.message.stop_reason is StopReason.COMPLETED:
                 if due(envelope.message) is Due.VALUE:  # a snapshot was taken before the consumer got it
                     self._owed = envelope
-                    return envelope
+                    return envelope, None
                 await self._complete(agent, envelope)  # or after its value and before its end
             else:
+                decision = None
                 if agent.hooks:
-                    await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
+                    decision = await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
                     if not is_work(agent, envelope.message):  # a hook made it so
                         continue
-                return inbox.in_hand or inbox.take()
-        return None
-
-    async def _fail_unaccepted(self, agent: "Agent", envelope: Work) -> None:
-        """Fail a turn that was accepted when it was put, and cannot be run now."""
-        turn = envelope.message
-        if not turn.running:  # what it says of an earlier run goes: this one did not begin
-            turn.output = turn.start_time = turn.end_time = None
-        try:
-            check_turn(agent, turn)
-        except ValueError as error:
-            await self._fail_late(agent, envelope, error)
+                work = inbox.in_hand or inbox.take()
+                return work, None if work is None else combined(decision_on(work), decision)
+        return None, None
 
     def _stored(self) -> object:
         """Return the output that is owed to the consumer; if it is cut while it gets it, the turn is run again."""
@@ -403,8 +430,8 @@ class AgentActor(AsyncActor):
             if is_turn(output):
                 await self.put(agent, check_turn(agent, output), self._deliver_in_place)
 
-    def _deliver_in_place(self, turn: Turn[Any]) -> None:
-        self.actor_inbox.put_in_place(Accepted(turn))
+    def _deliver_in_place(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
+        self.actor_inbox.put_in_place(make_work(turn, decision))
 
     async def _fail_late(self, agent: "Agent", envelope: Work, error: BaseException) -> None:
         turn = envelope.message
@@ -428,8 +455,7 @@ class AgentActor(AsyncActor):
             return  # the consumer was cancelled: the turn stays in hand
         self.actor_inbox.done(envelope)
         try:
-            if agent.hooks:
-                await run_turn_failure_hooks(agent, turn, failure)
+            await run_hooks_for_failure(agent, turn, failure)
         finally:
             self._spend(envelope, failure)
 

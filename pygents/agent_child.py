@@ -12,6 +12,7 @@ from pygents.actors.child_spec import ChildSpec
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.supervision import Supervision
 from pygents.actors.supervisor import Supervisor
+from pygents.errors import TurnDeniedError
 from pygents.registry import AgentRegistry
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class AgentChild(Child[AsyncActor]):
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
         if isinstance(error, UnhandledError):
             self.ledger.bury(envelope, DeadLetterReason.UNHANDLED, error)
+        elif isinstance(error, TurnDeniedError):  # no failure: nobody is asked what to do about it
+            if envelope.reply_to is None:
+                self.inbox.done(envelope)
+            else:
+                self.ledger.spend_failed(envelope, error)
         else:
             await super().message_failed(envelope, error)
 

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from pygents.context import frame_for, within
-from pygents.errors import TurnCancelledError
+from pygents.deciding import Decision
+from pygents.errors import TurnCancelledError, TurnDeniedError
 from pygents.hooks import AgentHook
 from pygents.intercept import LeakedCancellationError, intercept, run_failure_hooks
 from pygents.outcome import StopReason
@@ -13,15 +14,17 @@ from pygents.turn import Turn
 if TYPE_CHECKING:
     from pygents.agent import Agent
 
-__all__ = ["outside_turns", "run_agent_hooks", "run_turn_failure_hooks", "show"]
+__all__ = ["outside_turns", "run_agent_hooks", "run_hooks_for_failure", "show"]
 
 
-async def run_agent_hooks(agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object) -> None:
-    """Run the hooks for an event, with the agent and the turn as what is running."""
-    await within(frame_for(turn, agent), intercept(agent.hooks, hook_type, *args))
+async def run_agent_hooks(
+    agent: "Agent", turn: Turn[Any] | None, hook_type: AgentHook, *args: object
+) -> Decision | None:
+    """Run the hooks for an event, with the agent and the turn as what is running, and return what they decide."""
+    return await within(frame_for(turn, agent), intercept(agent.hooks, hook_type, *args))
 
 
-async def outside_turns(hooks: Awaitable[None]) -> None:
+async def outside_turns[T](hooks: Awaitable[T]) -> T:
     """Await hooks that are part of no turn of the agent's, but may run in a tool of another's.
 
     Raises:
@@ -30,13 +33,15 @@ async def outside_turns(hooks: Awaitable[None]) -> None:
 
     """
     try:
-        await hooks
+        return await hooks
     except LeakedCancellationError as leak:
         raise TurnCancelledError(leak.reason) from leak.__cause__
 
 
-async def run_turn_failure_hooks(agent: "Agent", turn: Turn[Any], failure: BaseException) -> None:
-    """Run the hooks for a turn that has failed; the failure stays its outcome."""
+async def run_hooks_for_failure(agent: "Agent", turn: Turn[Any], failure: BaseException) -> None:
+    """Run the hooks for how a turn has failed; that it was denied is no failure."""
+    if not agent.hooks or isinstance(failure, TurnDeniedError):
+        return
     if turn.stop_reason is StopReason.TIMEOUT:
         hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, failure, agent, turn)
     else:

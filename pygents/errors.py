@@ -12,6 +12,7 @@ __all__ = [
     "SystemFailedError",
     "TooManyRestartsError",
     "TurnCancelledError",
+    "TurnDeniedError",
     "TurnTimeoutError",
     "UnregisteredAgentError",
     "UnregisteredHookError",
@@ -53,6 +54,18 @@ class TurnCancelledError(Exception):
 
     def __str__(self) -> str:
         return f"Turn cancelled: {self.reason}"
+
+
+class TurnDeniedError(Exception):
+    """Raised to whoever puts a turn, waits for one or calls a tool, if a hook has denied it: a refusal, no failure."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """Why it was denied, for people."""
+
+    def __str__(self) -> str:
+        return f"Turn denied: {self.reason}"
 
 
 class TurnTimeoutError(TimeoutError):

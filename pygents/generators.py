@@ -9,11 +9,16 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
-__all__ = ["begin"]
+__all__ = ["begin", "only"]
 
 
 def _closed_by_its_owner(_: AsyncGenerator[Any]) -> None:
     """Do nothing with a generator that is collected: without a hook it would be closed on the spot, unable to await."""
+
+
+async def only[T](value: T) -> AsyncGenerator[T]:
+    """Yield one value."""
+    yield value
 
 
 def begin[T](

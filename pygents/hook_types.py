@@ -14,7 +14,7 @@ class TurnHook(StrEnum):
     """Events of one turn; every hook gets the turn first."""
 
     BEFORE_RUN = "before_run"
-    """Before the tool runs: ``(turn)``."""
+    """Before the tool runs: ``(turn)``; it may decide."""
     AFTER_RUN = "after_run"
     """After success, when ``turn.output`` is set: ``(turn)``."""
     ON_TIMEOUT = "on_timeout"
@@ -29,7 +29,7 @@ class AgentHook(StrEnum):
     """Events of an agent; every hook gets the agent first."""
 
     BEFORE_TURN = "before_turn"
-    """Before the next turn is taken from the mailbox: ``(agent)``."""
+    """Before the next turn is taken from the mailbox: ``(agent)``; it may decide."""
     AFTER_TURN = "after_turn"
     """The turn ended well, and the consumer has moved on from its last value: ``(agent, turn)``."""
     ON_TURN_VALUE = "on_turn_value"
@@ -39,7 +39,7 @@ class AgentHook(StrEnum):
     ON_TURN_TIMEOUT = "on_turn_timeout"
     """The turn timed out: ``(agent, turn)``."""
     BEFORE_PUT = "before_put"
-    """Before a turn is enqueued: ``(agent, turn)``."""
+    """Before a turn is enqueued: ``(agent, turn)``; it may decide."""
     AFTER_PUT = "after_put"
     """After a turn was enqueued: ``(agent, turn)``."""
 
@@ -48,7 +48,7 @@ class ToolHook(StrEnum):
     """Events of a tool's invocation, inside its lock."""
 
     BEFORE_INVOKE = "before_invoke"
-    """Before the function runs: ``(*args, **kwargs)`` as merged."""
+    """Before the function runs: ``(*args, **kwargs)`` as merged; it may decide."""
     AFTER_INVOKE = "after_invoke"
     """After success: ``(value)``, the returned or the last yielded one."""
     ON_YIELD = "on_yield"

@@ -7,6 +7,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from pygents.arguments import check_fixed, merge_fixed
+from pygents.deciding import Decision
 from pygents.decorated import Decorated
 from pygents.hook_types import AgentHook, HookType, MemoryHook, ToolHook, TurnHook, checked_hook_type
 from pygents.locks import CrossLoopLock, check_lock
@@ -37,7 +38,7 @@ class Hook(Protocol):
     """Its name, what it does, and when it last ran."""
     type: HookType | tuple[HookType, ...]
     """The event it is for, or a tuple of them."""
-    fn: Callable[..., Awaitable[None]]
+    fn: Callable[..., Awaitable[Decision | None]]
     """The function that was decorated."""
     lock: asyncio.Lock | None
     """What lets one invocation run at a time; None without ``lock=True``."""
@@ -47,8 +48,8 @@ class Hook(Protocol):
         """The same as ``type``."""
         ...
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[None]:
-        """Run the hook."""
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[Decision | None]:
+        """Run the hook, and give back what it has decided."""
         ...
 
 
@@ -57,7 +58,7 @@ class _HookFunction(Decorated):
 
     def __init__(
         self,
-        fn: Callable[..., Awaitable[None]],
+        fn: Callable[..., Awaitable[Decision | None]],
         hook_type: HookType | tuple[HookType, ...],
         lock: asyncio.Lock | None,
         fixed: dict[str, Any],
@@ -78,31 +79,45 @@ class _HookFunction(Decorated):
         """The same as ``type``."""
         return self.type
 
-    async def __call__(self, /, *args: Any, **kwargs: Any) -> None:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Decision | None:
         """Run the function, with the fixed keyword arguments, under the lock if there is one."""
         if self._fixed:
             kwargs = await merge_fixed(self._fixed, kwargs, f"hook {self.__name__!r}")
         if self.lock is None:
-            await self._run(args, kwargs)
-        else:
-            async with self.lock:
-                await self._run(args, kwargs)
+            return await self._run(args, kwargs)
+        async with self.lock:
+            return await self._run(args, kwargs)
 
-    async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Decision | None:
         times = self.metadata.__dict__
         times["start_time"] = time()
         try:
-            await self.fn(*args, **kwargs)
+            return await self.fn(*args, **kwargs)
         finally:
             times["end_time"] = time()
 
 
 type _On[**P] = Callable[[Callable[P, Awaitable[None]]], Hook]
+type _Before[**P] = Callable[[Callable[P, Awaitable[Decision | None]]], Hook]
 
 
 @overload
 def hook(
-    type: Literal[TurnHook.BEFORE_RUN, TurnHook.AFTER_RUN, TurnHook.ON_TIMEOUT],
+    type: Literal[ToolHook.BEFORE_INVOKE] | Sequence[HookType],
+    *,
+    lock: bool = False,
+    **fixed_kwargs: object,
+) -> _Before[...]: ...
+@overload
+def hook(
+    type: Literal[TurnHook.BEFORE_RUN],
+    *,
+    lock: bool = False,
+    **fixed_kwargs: object,
+) -> "_Before[Turn[Any]]": ...
+@overload
+def hook(
+    type: Literal[TurnHook.AFTER_RUN, TurnHook.ON_TIMEOUT],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
@@ -127,10 +142,17 @@ def hook(
     *,
     lock: bool = False,
     **fixed_kwargs: object,
-) -> "_On[Agent]": ...
+) -> "_Before[Agent]": ...
 @overload
 def hook(
-    type: Literal[AgentHook.BEFORE_PUT, AgentHook.AFTER_PUT, AgentHook.ON_TURN_TIMEOUT, AgentHook.AFTER_TURN],
+    type: Literal[AgentHook.BEFORE_PUT],
+    *,
+    lock: bool = False,
+    **fixed_kwargs: object,
+) -> "_Before[Agent, Turn[Any]]": ...
+@overload
+def hook(
+    type: Literal[AgentHook.AFTER_PUT, AgentHook.ON_TURN_TIMEOUT, AgentHook.AFTER_TURN],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
@@ -163,20 +185,16 @@ def hook(
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> _On[list[Any]]: ...
-@overload
-def hook(
-    type: Literal[ToolHook.BEFORE_INVOKE] | Sequence[HookType],
-    *,
-    lock: bool = False,
-    **fixed_kwargs: object,
-) -> _On[...]: ...
 def hook(
     type: HookType | Sequence[HookType],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
-) -> _On[...]:
+) -> Callable[[Callable[..., Awaitable[Any]]], Hook]:
     """Make an async function a hook, and register it under its name.
+
+    A hook for BEFORE_PUT, BEFORE_TURN, BEFORE_RUN or BEFORE_INVOKE may return a `Deny`, `Skip` or `Replace`; there,
+    anything else but None is a TypeError. What other hooks return is ignored.
 
     Args:
         type: the event it is for, or a list of events; a hook for several must accept the arguments of each
@@ -193,7 +211,7 @@ def hook(
     hook_type = checked_hook_type(type)
     check_lock(lock)
 
-    def decorate(fn: Callable[..., Awaitable[None]]) -> Hook:
+    def decorate(fn: Callable[..., Awaitable[Decision | None]]) -> Hook:
         if not inspect.iscoroutinefunction(fn):
             msg = f"Hook must be async: {fn!r} is not a coroutine function"
             raise TypeError(msg)

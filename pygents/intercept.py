@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.actors.answers import show
+from pygents.deciding import Decision, checked_decision, combined, is_final
 from pygents.errors import TurnCancelledError
 from pygents.hook_types import type_of
 
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
     from pygents.hook_types import HookType
     from pygents.hooks import Hook
 
-__all__ = ["LeakedCancellationError", "cancel_requests", "check_hooks", "intercept", "run_failure_hooks", "run_hooks"]
+__all__ = [
+    "LeakedCancellationError",
+    "cancel_requests",
+    "check_hooks",
+    "hooks_for",
+    "intercept",
+    "run_failure_hooks",
+    "run_hooks",
+]
 
 logger = logging.getLogger("pygents")
 
@@ -34,20 +43,42 @@ class LeakedCancellationError(TurnCancelledError):
         super().__init__(reason)
 
 
-async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: Any, **kwargs: Any) -> None:
-    """Run every hook of the list that is for `hook_type`, in list order; the first exception ends it.
+async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: Any, **kwargs: Any) -> Decision | None:
+    """Run every hook of the list that is for `hook_type`, in list order; an exception, a Deny or a Skip ends it.
+
+    Returns:
+        What they have decided, if the event takes a decision.
+
+    Raises:
+        TypeError: if something in the list is no hook, or has decided something odd
+
+    """
+    decision: Decision | None = None
+    for hook in hooks_for(hooks, hook_type):
+        returned = await hook(*args, **kwargs)
+        if returned is not None:
+            decision = combined(decision, checked_decision(returned, hook, hook_type))
+            if is_final(decision):
+                break
+    return decision
+
+
+def hooks_for(hooks: "Sequence[Hook]", hook_type: "HookType") -> "list[Hook]":
+    """Return the hooks of the list that are for an event, as it is now: one of them may change it.
 
     Raises:
         TypeError: if something in the list is no hook
 
     """
-    for hook in tuple(hooks):  # a hook may change the list
+    found: list[Hook] = []
+    for hook in tuple(hooks):  # another thread may change it
         own = type_of(hook)
         if own is hook_type or (type(own) is tuple and hook_type in own):
-            await hook(*args, **kwargs)
+            found.append(hook)
+    return found
 
 
-async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: Any) -> None:
+async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: Any) -> Decision | None:
     """Run the hooks for an event as `run_hooks` does, in the consumer's task.
 
     Raises:
@@ -58,7 +89,7 @@ async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: An
     """
     requests = cancel_requests()
     try:
-        await run_hooks(hooks, hook_type, *args)
+        return await run_hooks(hooks, hook_type, *args)
     except CancelledError as error:
         if _asked_to_cancel_since(requests):
             raise

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pygents.acceptance import check_turn, is_turn
 from pygents.agent_child import UnhandledError
-from pygents.agent_hooks import outside_turns, run_agent_hooks, run_turn_failure_hooks, show
+from pygents.agent_hooks import outside_turns, run_agent_hooks, run_hooks_for_failure, show
 from pygents.context import within
+from pygents.deciding import combined
 from pygents.hooks import AgentHook
 from pygents.outcome import fail, failure_behind
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
+from pygents.work import decision_on
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
     from pygents.agent_child import AgentChild
+    from pygents.deciding import Decision
+    from pygents.work import Work
 
 __all__ = ["call_own", "receive"]
 
@@ -54,32 +58,33 @@ async def receive(child: "AgentChild", message: object, follow_up: FollowUp) -> 
     resumed, child.resumed = child.resumed, None
     if resumed is None or resumed is not child.inbox.in_hand:
         turn.__dict__["_run_number"] = child.ledger.attempt
-        await _run(agent, turn)
+        await _run(agent, turn, decision_on(cast("Work", child.inbox.in_hand)))
     if agent.hooks or isinstance(turn.output, Turn):
         await follow_up(agent, turn)
     return cast("object", turn.output)  # pyright: ignore[reportUnknownMemberType]
 
 
-async def _run(agent: "Agent", turn: Turn[Any]) -> None:
+async def _run(agent: "Agent", turn: Turn[Any], decision: "Decision | None") -> None:
     if agent.hooks:
-        await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
+        decided = await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
+        decision = combined(decision, decided)
     frame = (weakref.ref(agent), turn)
     try:
         if is_streaming(turn.tool):
-            await within(frame, _run_generator(agent, turn))
+            await within(frame, _run_generator(agent, turn, decision))
         else:
-            value = await turn.returning_in(frame)
+            value = await turn.returning_in(frame, decision)
             if agent.hooks:
                 await show(agent, turn, value, partial(fail, turn))
     except BaseException as error:
         failure = failure_behind(turn, error)
-        if agent.hooks and not isinstance(failure, asyncio.CancelledError):
-            await run_turn_failure_hooks(agent, turn, failure)
+        if not isinstance(failure, asyncio.CancelledError):
+            await run_hooks_for_failure(agent, turn, failure)
         raise
 
 
-async def _run_generator(agent: "Agent", turn: Turn[Any]) -> None:
-    async with aclosing(turn.yielding()) as values:
+async def _run_generator(agent: "Agent", turn: Turn[Any], decision: "Decision | None") -> None:
+    async with aclosing(turn.yielding_as(decision)) as values:
         async for value in values:
             if agent.hooks:
                 await show(agent, turn, value, values.athrow)

@@ -5,7 +5,7 @@ from asyncio import CancelledError
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from pygents.errors import TurnCancelledError, TurnTimeoutError
+from pygents.errors import TurnCancelledError, TurnDeniedError, TurnTimeoutError
 from pygents.hooks import TurnHook
 from pygents.intercept import LeakedCancellationError, run_failure_hooks
 from pygents.invocation import ExpiredError
@@ -26,7 +26,7 @@ class StopReason(StrEnum):
     TIMEOUT = "timeout"
     """It took longer than the turn's timeout."""
     ERROR = "error"
-    """The tool or a hook raised."""
+    """The tool or a hook raised, or a hook denied the turn."""
     CANCELLED = "cancelled"
     """Its consumer was cancelled or left, or the tool let a ``CancelledError`` out."""
 
@@ -77,6 +77,8 @@ async def recorded(turn: "Turn[Any]", error: BaseException) -> BaseException:
     else:
         turn.stop_reason = StopReason.ERROR
         failure = error
+        if isinstance(error, TurnDeniedError):  # a refusal, no failure
+            return error
     await _handle(turn, TurnHook.ON_ERROR, failure, turn, failure)
     return failure
 

@@ -12,10 +12,13 @@ from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.arguments import merge_fixed
+from pygents.deciding import applied
+from pygents.decisions import Deny, Replace, Skip
 from pygents.decorated import Decorated
+from pygents.errors import TurnDeniedError
 from pygents.generators import begin
 from pygents.hooks import ToolHook
-from pygents.intercept import run_hooks
+from pygents.intercept import hooks_for, run_hooks
 
 if TYPE_CHECKING:
     from pygents.hooks import Hook
@@ -50,6 +53,20 @@ class _ToolFunction[**P, R](Decorated):
 
     async def _merged(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         return await merge_fixed(self._fixed, kwargs, f"tool {self.__name__!r}")
+
+    async def _decided(
+        self, args: Iterable[Any], kwargs: dict[str, Any]
+    ) -> tuple[Iterable[Any], dict[str, Any], Skip | None]:
+        """Run the hooks for BEFORE_INVOKE, each with the arguments as those before it have left them."""
+        for hook in hooks_for(self.hooks, ToolHook.BEFORE_INVOKE):
+            decision = await run_hooks((hook,), ToolHook.BEFORE_INVOKE, *args, **kwargs)
+            if isinstance(decision, Deny):
+                raise TurnDeniedError(decision.reason)
+            if isinstance(decision, Skip):
+                return args, kwargs, decision
+            if isinstance(decision, Replace):
+                args, kwargs = applied(decision, [*args], kwargs)
+        return args, kwargs, None
 
 
 class CoroutineTool[**P, R](_ToolFunction[P, Coroutine[Any, Any, R]]):
@@ -88,7 +105,9 @@ class CoroutineTool[**P, R](_ToolFunction[P, Coroutine[Any, Any, R]]):
             try:
                 if not self.hooks:
                     return await fn(*args, **kwargs), None
-                await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **kwargs)
+                args, kwargs, skip = await self._decided(args, kwargs)
+                if skip is not None:
+                    return skip.value, None
                 value = await fn(*args, **kwargs)
                 await run_hooks(self.hooks, ToolHook.AFTER_INVOKE, value)
                 return value, None
@@ -105,9 +124,10 @@ class GeneratorTool[**P, R](_ToolFunction[P, AsyncGenerator[R]]):
 
     async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R]:
         """Stream the function's values, with the fixed keyword arguments, under the lock if there is one."""
-        given: dict[str, Any] = kwargs
+        given: Iterable[Any] = args
+        named: dict[str, Any] = kwargs
         if self._fixed:
-            given = await self._merged(given)
+            named = await self._merged(named)
         if (lock := self.lock) is not None:
             await lock.acquire()
         fn: Callable[..., AsyncGenerator[R]] = self.fn
@@ -116,8 +136,11 @@ class GeneratorTool[**P, R](_ToolFunction[P, AsyncGenerator[R]]):
         value: R | None = None
         try:
             if self.hooks:
-                await run_hooks(self.hooks, ToolHook.BEFORE_INVOKE, *args, **given)
-            async with aclosing(fn(*args, **given)) as values:
+                given, named, skip = await self._decided(given, named)
+                if skip is not None:
+                    yield skip.value
+                    return
+            async with aclosing(fn(*given, **named)) as values:
                 step = begin(values)
                 while True:
                     try:

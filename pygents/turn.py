@@ -13,10 +13,13 @@ from contextvars import Token, copy_context
 from time import time
 from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
 
-from pygents.arguments import are_same, evaluate_all, has_dynamic
+from pygents.arguments import has_dynamic
+from pygents.called_with import called_with, evaluate_and_note, replaced_in
 from pygents.context import Frame, frame_for, leave, running, within
+from pygents.deciding import applied
+from pygents.decisions import Skip
 from pygents.errors import SafeExecutionError, WrongRunMethodError
-from pygents.generators import begin
+from pygents.generators import begin, only
 from pygents.hooks import TurnHook
 from pygents.intercept import check_hooks, intercept
 from pygents.invocation import (
@@ -32,11 +35,14 @@ from pygents.metadata import Moment
 from pygents.outcome import StopReason, fail, recorded
 from pygents.tool_functions import CoroutineTool, is_streaming
 from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_metadata, checked_timeout, checked_tool
+from pygents.turn_hooks import decide_run
 from pygents.turn_storage import load_turn, store_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 
+    from pygents.deciding import Decision
+    from pygents.decisions import Replace
     from pygents.hooks import Hook
     from pygents.tool import Tool
     from pygents.tool_functions import Outcome
@@ -55,10 +61,6 @@ else:
     from typing import TypeVar
 
     T = TypeVar("T")
-
-
-type CalledWith = tuple[list[Any], dict[str, Any], list[Any], dict[str, Any]]
-"""What a tool was called with, and what that had been evaluated from."""
 
 
 class Turn(Generic[T]):  # noqa: UP046 (as above)
@@ -103,17 +105,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
     @overload
     def __init__(
         self,
-        tool: "Callable[..., Coroutine[Any, Any, T]]",
-        args: Iterable[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        timeout: float | None = 60,
-        metadata: dict[str, Any] | None = None,
-        hooks: "Iterable[Hook] | None" = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        tool: "Callable[..., AsyncIterator[T]]",
+        tool: "Callable[..., Coroutine[Any, Any, T]] | Callable[..., AsyncIterator[T]]",
         args: Iterable[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         timeout: float | None = 60,
@@ -185,12 +177,16 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
 
     @property
     def called_with(self) -> tuple[list[Any], dict[str, Any]] | None:
-        """The evaluated arguments of the run that is on, or of the last one if the next would be given the same."""
-        called_with: CalledWith | None = self.__dict__["_called_with"]
-        if called_with is None:
-            return None
-        args, kwargs, given, named = called_with
-        return (args, kwargs) if self.running or are_same(given, named, self.args, self.kwargs) else None
+        """The evaluated arguments of the run that is on, or of the last one if the next would be given the same.
+
+        They are what hooks have replaced, where they did. None if the tool was not called.
+        """
+        return called_with(self)
+
+    @property
+    def replaced(self) -> "Replace | None":
+        """What hooks have put in the place of its arguments, in the run that is on or was last; else None."""
+        return replaced_in(self)
 
     async def returning(self) -> T:
         """Run the turn and return the value of its tool, a coroutine function.
@@ -200,31 +196,37 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             WrongRunMethodError: if the tool is an async generator function
             TurnTimeoutError: if the tool did not end in time; it has ended by now
             TurnCancelledError: if the tool let a ``CancelledError`` out by itself
+            TurnDeniedError: if a hook denied it
             BaseException: what the tool or a hook raised
 
         """
         return await self.returning_in(frame_for(self))
 
-    async def returning_in(self, frame: Frame) -> T:
-        """Run the turn as `returning` does, for the agent that a frame names.
+    async def returning_in(self, frame: Frame, decision: "Decision | None" = None) -> T:
+        """Run the turn as `returning` does, for the agent that a frame names and as that has decided.
 
         The frame goes into the context of the tool's own task: the consumer's is left alone, which saves a twentieth.
         """
         state = self.__dict__
         tool = self._begin(state, streams=False)
         try:
-            if self.hooks:
-                await within(frame, intercept(self.hooks, TurnHook.BEFORE_RUN, self))
-            context = copy_context()
-            context.run(running.set, frame)
-            loop = get_running_loop()
-            began = loop.time()
-            task = Task(self._attempt(tool, state), loop=loop, name=CALL_NAME, context=context, eager_start=True)
-            if not task.done():
-                await wait_in_time(task, began, self.timeout, tool)
-            output, failure = task.result() if not task.cancelled() else outcome_of(task)
-            if failure is not None:
-                raise judged(failure)  # noqa: TRY301 (told below, like what a hook raises)
+            decided = None
+            if self.hooks or decision is not None:
+                decided = await within(frame, decide_run(self, decision))
+            if decided is not None and isinstance(decided, Skip):  # None first: a call would cost every turn
+                output = decided.value
+            else:
+                context = copy_context()
+                context.run(running.set, frame)
+                loop = get_running_loop()
+                began = loop.time()
+                attempt = self._attempt(tool, state, decided)
+                task = Task(attempt, loop=loop, name=CALL_NAME, context=context, eager_start=True)
+                if not task.done():
+                    await wait_in_time(task, began, self.timeout, tool)
+                output, failure = task.result() if not task.cancelled() else outcome_of(task)
+                if failure is not None:
+                    raise judged(failure)  # noqa: TRY301 (told below, like what a hook raises)
             state["output"] = output
             state["stop_reason"] = _COMPLETED
             if self.hooks:
@@ -232,12 +234,12 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         except BaseException as error:  # noqa: BLE001 (raised again)
             raise await within(frame, recorded(self, error))  # noqa: B904 (it is the error, or has its cause)
         else:
-            return output  # type: ignore[return-value]  # pyright: ignore[reportReturnType] (a cast is a call)
+            return output  # type: ignore[no-any-return]  # pyright: ignore[reportReturnType] (a cast is a call)
         finally:
             state["end_time"] = time()
             del state["_run"]
 
-    async def yielding(self) -> "AsyncGenerator[T]":  # noqa: C901, PLR0912, PLR0915 (only a generator itself can yield)
+    def yielding(self) -> "AsyncGenerator[T]":
         """Run the turn and stream the values of its tool, an async generator function.
 
         Each value reaches the consumer before the tool is resumed. Leaving early ends the tool.
@@ -247,6 +249,12 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             BaseException: as `returning`
 
         """
+        return self.yielding_as(None)
+
+    async def yielding_as(  # noqa: C901, PLR0912, PLR0915 (only a generator itself can yield)
+        self, decision: "Decision | None"
+    ) -> "AsyncGenerator[T]":
+        """Run the turn as `yielding` does, and as the agent that runs it has decided."""
         state = self.__dict__
         tool = self._begin(state, streams=True)
         token = self._enter()
@@ -255,9 +263,10 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         values: AsyncGenerator[T] | None = None
         state["output"] = output = list[T]()
         try:
-            if self.hooks:
-                await intercept(self.hooks, TurnHook.BEFORE_RUN, self)
-            values = await steps.step(self._open(tool))
+            decided = None
+            if self.hooks or decision is not None:
+                decided = await decide_run(self, decision)
+            values = await steps.step(self._open(tool, decided))
             clock = steps.clock
             while True:
                 if steps.left <= 0:
@@ -329,30 +338,30 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             return None
         return running.set(frame_for(self))
 
-    def _attempt(self, tool: "Tool", state: dict[str, Any]) -> "Coroutine[Any, Any, Outcome[T]]":
+    def _attempt(
+        self, tool: "Tool", state: dict[str, Any], replaced: "Replace | None"
+    ) -> "Coroutine[Any, Any, Outcome[T]]":
         """Return the call of a coroutine tool, which lets nothing that it raises out of the task that runs it."""
-        args, kwargs = [*self.args], {**self.kwargs}
+        args, kwargs = given, named = [*self.args], {**self.kwargs}
+        if replaced is not None:
+            args, kwargs = applied(replaced, given, named)
         if type(tool) is not CoroutineTool or has_dynamic(args, kwargs):
-            return self._evaluate_and_attempt(tool)
-        state["_called_with"] = args, kwargs, args, kwargs
+            return self._evaluate_and_attempt(tool, replaced)
+        state["_called_with"] = args, kwargs, replaced, given, named
         return CoroutineTool.attempt(tool, args, kwargs)  # whatever attributes its function has
 
-    async def _evaluate_and_attempt(self, tool: "Tool") -> "Outcome[T]":
+    async def _evaluate_and_attempt(self, tool: "Tool", replaced: "Replace | None") -> "Outcome[T]":
         try:
-            args, kwargs = await self._evaluate()
+            args, kwargs = await evaluate_and_note(self, replaced)
             return await tool(*args, **kwargs), None
         except BaseException as error:  # noqa: BLE001 (handed to the consumer)
             return None, error
 
-    async def _evaluate(self) -> tuple[list[Any], dict[str, Any]]:
-        given, named = [*self.args], {**self.kwargs}
-        args, kwargs = await evaluate_all(given, named)
-        self.__dict__["_called_with"] = args, kwargs, given, named
-        return args, kwargs
-
-    async def _open(self, tool: "Tool") -> "AsyncGenerator[T]":
-        """Call an async generator tool."""
-        args, kwargs = await self._evaluate()
+    async def _open(self, tool: "Tool", decided: "Skip | Replace | None") -> "AsyncGenerator[T]":
+        """Call an async generator tool, or make what stands in for it."""
+        if isinstance(decided, Skip):
+            return only(decided.value)
+        args, kwargs = await evaluate_and_note(self, decided)
         return cast("AsyncGenerator[T]", tool(*args, **kwargs))
 
     def copy(self) -> "Turn[T]":
@@ -378,7 +387,8 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         """Return the turn as plain data.
 
         A dynamic argument is evaluated, since a function cannot be stored; a turn that runs or has run gives the values
-        that it was called with. A turn among the arguments or in the output is stored as one.
+        that it was called with. What hooks have replaced is stored as it was asked for. A turn among the arguments or
+        in the output is stored as one.
 
         Raises:
             TypeError: if a dynamic argument is async, or the turn has no tool

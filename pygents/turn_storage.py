@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.arguments import is_dynamic
+from pygents.called_with import asked_with
 from pygents.outcome import StopReason
 from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
 from pygents.turn_fields import checked_timeout
@@ -44,7 +45,7 @@ def store_turn(turn: "Turn[Any]", kind: "type[Turn[Any]]", outer: _Turns = ()) -
         msg = "Turn has no tool: it cannot be stored"
         raise TypeError(msg)
     around = (*outer, turn)
-    args, kwargs = turn.called_with or _evaluated(turn)
+    args, kwargs = _asked(turn)
     return {
         "tool_name": turn.tool.metadata.name,
         "args": _encode(args, kind, around),
@@ -89,9 +90,14 @@ def load_turn[C: "Turn[Any]"](data: object, cls: type[C], outer: _Turns = ()) ->
     return turn
 
 
-def _evaluated(turn: "Turn[Any]") -> tuple[list[Any], dict[str, Any]]:
-    args = [_evaluate(value, f"args[{index}]", turn) for index, value in enumerate(turn.args)]
-    return args, {name: _evaluate(value, f"kwargs[{name!r}]", turn) for name, value in dict(turn.kwargs).items()}
+def _asked(turn: "Turn[Any]") -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments that the turn asks for, as its run has evaluated those that no hook replaced."""
+    args, kwargs = asked_with(turn)
+    if args is None:
+        args = [_evaluate(value, f"args[{index}]", turn) for index, value in enumerate(turn.args)]
+    if kwargs is None:
+        kwargs = {name: _evaluate(value, f"kwargs[{name!r}]", turn) for name, value in dict(turn.kwargs).items()}
+    return args, kwargs
 
 
 def _evaluate(value: Any, place: str, turn: "Turn[Any]") -> object:

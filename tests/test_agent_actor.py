@@ -258,7 +258,7 @@ async def test_a_proxy_reads_attributes_and_calls_methods_in_order_with_the_turn
     agent.ref.tell(Turn("wait", ["second"]))
     assert await run(agent) == ["first", "second"]
     in_hand, queued = await contents
-    assert (await drained, in_hand, [turn.args for turn in queued]) == (True, None, [["second"]])
+    assert (await drained, in_hand, [work.message.args for work in queued]) == (True, None, [["second"]])
 
 
 async def test_a_proxied_coroutine_method_is_awaited_and_its_failure_is_the_callers(agent):

@@ -13,6 +13,8 @@ from pygents import (
     Agent,
     AgentHook,
     AgentRegistry,
+    Replace,
+    Skip,
     StopReason,
     ToolRegistry,
     Turn,
@@ -26,6 +28,7 @@ from pygents import (
     hook,
     tool,
 )
+from pygents.work import make_work
 
 
 @pytest.fixture
@@ -122,12 +125,16 @@ async def test_a_restored_agent_is_as_the_one_that_was_stored(agent):
     assert await run(twin) == await run(agent) == ["x", "y0", "y1"]
 
 
+ARGS = st.lists(st.none() | st.integers() | st.text())
+KWARGS = st.dictionaries(st.text(), st.booleans() | st.lists(st.integers()))
+ARGUMENTS = st.tuples(ARGS, KWARGS) | st.tuples(ARGS, st.none()) | st.tuples(st.none(), KWARGS)
 QUEUES = st.lists(
     st.tuples(
-        st.lists(st.none() | st.integers() | st.text()),
-        st.dictionaries(st.text(), st.booleans() | st.lists(st.integers())),
+        ARGS,
+        KWARGS,
         st.none() | st.floats(min_value=0.001, allow_infinity=False),
         st.dictionaries(st.text(), st.text()),
+        st.none() | st.text().map(Skip) | ARGUMENTS.map(lambda given: Replace(args=given[0], kwargs=given[1])),
     ),
     max_size=5,
 )
@@ -139,8 +146,9 @@ def test_storing_and_restoring_any_agent_changes_nothing(queue, name, descriptio
 
     ToolRegistry._table.clear()
     agent = Agent(name, description, [tool()(any_arguments)])
-    turns = [Turn("any_arguments", *fields) for fields in queue]
-    agent._actor.restore(turns.pop() if turns and in_hand else None, turns)
+    decided = [(Turn("any_arguments", *fields), decision) for *fields, decision in queue]
+    work = [make_work(*each) for each in decided]
+    agent._actor.restore(work.pop() if work and in_hand else None, work)
     data = agent.to_dict()
     twin = restored(data)
     assert twin.to_dict() == data

@@ -9,8 +9,12 @@ from pygents import (
     Agent,
     AgentHook,
     AgentRegistry,
+    Deny,
+    Replace,
     SafeExecutionError,
     Turn,
+    TurnDeniedError,
+    TurnHook,
     UnregisteredAgentError,
     current_agent,
     current_turn,
@@ -267,3 +271,51 @@ async def test_an_agent_that_starts_slowly_fails(tools):
     async with ActorSystem("s", supervision=Supervision(decide={StartTimeoutError: Directive.STOP})) as system:
         ref = system.spawn(slow, start_timeout=1.0, restart=Restart.PERMANENT)
         assert await ref.wait_stopped() is Ended.FAILED
+
+
+async def test_what_hooks_decide_holds_in_a_system(agent):
+    @make_hook(TurnHook.BEFORE_RUN)
+    async def deny(turn):
+        return Deny("not today") if turn.args == [7] else None
+
+    @make_hook(AgentHook.BEFORE_PUT)
+    async def double(agent, turn):
+        return Replace(args=[2 * turn.args[0]]) if turn.args == [4] else None
+
+    agent.hooks.append(double)
+    async with ActorSystem("s") as system:
+        ref = system.spawn(agent)
+        assert await agent.ask(Turn("square", args=[4])) == 64
+        with pytest.raises(TurnDeniedError, match="not today"):
+            await agent.ask(Turn("square", args=[7], hooks=[deny]))
+        ref.tell(Turn("square", args=[7], hooks=[deny]))
+        await system.wait_idle()
+        assert "0 restarts" in system.tree()
+        counts = system.statistics()
+        assert (counts.handled, counts.answered_with_error, counts.dead_lettered) == (2, 1, 0)
+
+
+async def test_a_restored_turn_whose_tool_had_completed_is_not_run_again(agent, tools):
+    runs, stored = [], []
+
+    async def once():
+        runs.append(1)
+        return "done"
+
+    @make_hook(AgentHook.AFTER_TURN)
+    async def after(one, turn):
+        stored.append(one.to_dict())
+
+    agent.hooks.append(after)
+    await agent.put(Turn("call", args=[[once]]))
+    async for _ in agent.run():
+        pass
+    await agent.stop()
+    snapshot = stored[0]
+    snapshot["current_turn"]["args"] = [[]]
+    restored = Agent.from_dict(snapshot)
+    async with ActorSystem("s") as system:
+        system.spawn(restored)
+        await system.wait_idle()
+    assert len(runs) == 1
+    assert len(stored) == 2, "what follows a turn is done"

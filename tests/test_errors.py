@@ -14,6 +14,7 @@ ARGUMENTS = {
     "SystemFailedError": ("shop",),
     "TooManyRestartsError": ("team", 3, 5.0),
     "TurnCancelledError": ("its consumer left",),
+    "TurnDeniedError": ("not an admin",),
     "TurnTimeoutError": (0.25,),
     "UnregisteredAgentError": ("it's",),
     "UnregisteredHookError": ("audit",),
@@ -96,6 +97,12 @@ def test_a_cancelled_turn_is_no_cancellation_of_the_one_who_hears_of_it():
     assert isinstance(error, Exception)
     assert str(error) == "Turn cancelled: the tool was stopped"
     assert error.reason == "the tool was stopped"
+
+
+def test_a_denial_tells_its_reason():
+    error = errors.TurnDeniedError("not an admin")
+    assert str(error) == "Turn denied: not an admin"
+    assert error.reason == "not an admin"
 
 
 def test_a_deadlock_error_names_both_sides_and_the_way_out():

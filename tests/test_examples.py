@@ -34,7 +34,7 @@ Turn timed out after 0.1s
     "audit_hooks": """\
 result: buy milk
 audit: clerk for bob: Turn(tool='read', timeout=60) completed
-audit: clerk for bob: Turn(tool='delete', timeout=60) bob is not an admin
+audit: denied to bob: Turn(tool='delete', timeout=60)
 refused: bob is not an admin
 result: None
 audit: clerk for ada: Turn(tool='delete', timeout=60) completed

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from pygents.decisions import Skip
 from pygents.errors import UnregisteredHookError
 from pygents.hooks import AgentHook, HookMetadata, HookType, MemoryHook, ToolHook, TurnHook, hook
 from pygents.locks import CrossLoopLock
@@ -172,12 +173,14 @@ class TestCall:
         await audit(1, 2, x=3)
         assert calls == [((1, 2), {"x": 3})]
 
-    async def test_gives_nothing_back(self):
-        @hook(TurnHook.BEFORE_RUN)
+    @pytest.mark.parametrize("decision", [None, Skip(5)])
+    @pytest.mark.parametrize("lock", [False, True])
+    async def test_gives_back_what_the_function_decides(self, decision, lock):
+        @hook(TurnHook.BEFORE_RUN, lock=lock)
         async def audit(turn):
-            return "ignored"
+            return decision
 
-        assert await audit(None) is None
+        assert await audit(None) is decision
 
     async def test_merges_fixed_arguments_and_calls_fixed_functions_each_time(self):
         calls, numbers = [], iter(range(10))

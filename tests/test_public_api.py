@@ -25,6 +25,7 @@ TABLE = {
         "MemoryHook",
     },
     "pygents.actors.system": {"ActorSystem", "ShutdownReport"},
+    "pygents.decisions": {"Deny", "Replace", "Skip"},
     "pygents.memory": {"Memory"},
     "pygents.registry": {"ToolRegistry", "AgentRegistry", "HookRegistry"},
 }
@@ -32,6 +33,7 @@ TESTING = {"Probe", "VirtualTimeLoop", "advance", "run"}
 ERRORS = {
     "SafeExecutionError",
     "TurnCancelledError",
+    "TurnDeniedError",
     "TurnTimeoutError",
     "UnregisteredAgentError",
     "UnregisteredHookError",

@@ -10,12 +10,15 @@ from pygents import (
     Agent,
     AgentHook,
     AgentRegistry,
+    Deny,
     Hook,
     HookRegistry,
     HookType,
     Memory,
     MemoryHook,
+    Replace,
     SafeExecutionError,
+    Skip,
     StopReason,
     Tool,
     ToolHook,
@@ -23,6 +26,7 @@ from pygents import (
     ToolRegistry,
     Turn,
     TurnCancelledError,
+    TurnDeniedError,
     TurnHook,
     TurnTimeoutError,
     UnregisteredToolError,
@@ -160,6 +164,39 @@ async def after_append(items: list[str]) -> None:
     """Take the items."""
 
 
+# Those that run before something may decide on it.
+
+
+@hook(AgentHook.BEFORE_PUT)
+async def before_put(agent: Agent, turn: Turn[Any]) -> Deny | None:
+    """Deny a turn."""
+    assert_type(turn.replaced, Replace | None)
+    return None if turn.args else Deny("nothing to do")
+
+
+@hook(AgentHook.BEFORE_TURN)
+async def skip_turn(agent: Agent) -> Skip:
+    """Skip every turn."""
+    return Skip(agent.name)
+
+
+@hook(TurnHook.BEFORE_RUN)
+async def before_run(turn: Turn[Any]) -> Deny | Skip | Replace | None:
+    """Decide anything."""
+    return Replace(args=turn.args, kwargs={**turn.kwargs, "loud": True}) if turn.args else Skip(None)
+
+
+@hook(ToolHook.BEFORE_INVOKE)
+async def replace_name(name: str) -> Replace:
+    """Replace an argument."""
+    return Replace(args=(name.upper(),))
+
+
+@hook([TurnHook.BEFORE_RUN, AgentHook.BEFORE_PUT])
+async def decide_twice(*args: Any) -> Deny | None:
+    """Decide at two events."""
+
+
 @hook([TurnHook.BEFORE_RUN, AgentHook.AFTER_TURN])
 async def both(*args: Any, **kwargs: Any) -> None:
     """Serve two events."""
@@ -167,12 +204,12 @@ async def both(*args: Any, **kwargs: Any) -> None:
 
 async def use_hooks() -> None:
     """Use hooks by the protocol: every one conforms to the protocol."""
-    hooks: list[Hook] = [audit, note_error, note_value, before_turn, before_invoke, after_append, both]
+    hooks: list[Hook] = [audit, note_error, note_value, before_turn, before_invoke, after_append, both, before_put]
     assert_type(audit, Hook)
     assert_type(audit.type, HookType | tuple[HookType, ...])
     assert_type(audit.hook_type, HookType | tuple[HookType, ...])
     assert_type(audit.lock, Lock | None)
-    assert_type(audit.fn, Callable[..., Awaitable[None]])
+    assert_type(audit.fn, Callable[..., Awaitable[Deny | Skip | Replace | None]])
     assert_type(audit.metadata.end_time, datetime | None)
     await audit(Turn("greet"))
     assert_type(HookRegistry.get("audit"), Hook)
@@ -193,6 +230,15 @@ def refuse_hooks_with_other_arguments() -> None:
     hook(TurnHook.BEFORE_RUN)(takes_two)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hook(TurnHook.AFTER_RUN)(takes_an_agent)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hook(MemoryHook.BEFORE_APPEND)(takes_text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    async def allows(turn: Turn[Any]) -> bool:
+        return True
+
+    async def denies(turn: Turn[Any]) -> Deny | None: ...
+
+    hook(TurnHook.BEFORE_RUN)(allows)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hook([TurnHook.BEFORE_RUN])(allows)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    hook(TurnHook.AFTER_RUN)(denies)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hook(TurnHook.BEFORE_RUN)(plain)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     hook("before_run")  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
@@ -276,6 +322,8 @@ def catch_errors() -> None:
     except TurnTimeoutError as error:
         assert_type(error.timeout, float)
     except TurnCancelledError as error:
+        assert_type(error.reason, str)
+    except TurnDeniedError as error:
         assert_type(error.reason, str)
     except SafeExecutionError:
         raise
