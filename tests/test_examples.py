@@ -64,6 +64,23 @@ worker ended with status 0
 index stopped: True
 fetcher stopped: True
 """,
+    "supervised_team": """\
+scout: Oslo, attempt 1
+scout: Oslo, attempt 2
+scout: Atlantis, attempt 1
+scout: Atlantis, attempt 2
+scout: restarted after KeyError('Atlantis')
+scout: Rome, attempt 1
+scout: Rome, attempt 2
+weather
+└── team [rest_for_one, 0 restarts]
+    ├── clerk (running, 0 queued, 0 restarts)
+    ├── scout (running, 0 queued, 1 restarts)
+    └── writer (running, 0 queued, 1 restarts)
+clerk: ['snow in Oslo', 'sun in Rome']
+restarted: ['team/scout', 'team/writer']
+dead letter: Turn(tool='look_up', timeout=60), failed: KeyError('Atlantis')
+""",
     "from_sync_code": """\
 one run: [212.0]
 one of many: [32.0]
