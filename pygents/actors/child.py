@@ -231,9 +231,11 @@ class Child[A: AsyncActor](Cell[A]):
                     if isinstance(envelope.message, (Terminated, _ActorStop)):
                         self.ledger.note_internal(envelope)
                     await self.handle(envelope)
-                    if self.course.halt and not await self._attend():
-                        parked = True
-                        break
+                    if self.course.halt:
+                        inbox.done(envelope)  # it has ended, whatever comes now
+                        if not await self._attend():
+                            parked = True
+                            break
         except BaseException as error:
             if task in self._fences:
                 self._fences.discard(task)
@@ -274,7 +276,7 @@ class Child[A: AsyncActor](Cell[A]):
                     await self._fail(failure)
             elif self.course.phase is Phase.STARTING:
                 await self._start_first()
-            elif self.course.phase is Phase.RESTARTING and self._due:
+            elif self.course.phase is Phase.RESTARTING and self._due and not self._resting:
                 await self._start_again()
             elif self._resting or self.course.phase is not Phase.RUNNING or self.course.order is Order.HOLD:
                 if self.course.park():

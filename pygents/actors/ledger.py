@@ -20,6 +20,7 @@ from pygents.actors.answers import answer, answer_dead, fail_reply
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
 from pygents.actors.statistics import Statistics
 from pygents.actors.watch import Terminated
+from pygents.errors import ActorFailedError
 
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
@@ -75,7 +76,11 @@ class Ledger:
         if attempt < attempts and self._inbox.put_back(envelope):
             self._retried, self._attempts = envelope, attempt
             return True
-        self.bury(envelope, DeadLetterReason.CUT if attempt < attempts else DeadLetterReason.POISON, failure)
+        if attempt < attempts:
+            self.bury(envelope, DeadLetterReason.CUT, failure)
+        else:
+            cut = ActorFailedError(self._path, f"the message was cut in each of its {attempt} runs")
+            self.bury(envelope, DeadLetterReason.POISON, failure or cut)
         return False
 
     def spend_failed(self, envelope: "Envelope[Any]", failure: BaseException) -> None:

@@ -246,9 +246,8 @@ class Supervisor:
             now = self.system.now()
             own = child.admits_restart(now) if isinstance(child, Child) else None
             if not (self._window.admits(now) if own is None else own):
-                error = TooManyRestartsError(
-                    self.path or self.system.name, self.supervision.max_restarts, self.supervision.within
-                )
+                policy = child.policy if isinstance(child, Child) and own is not None else self.supervision
+                error = TooManyRestartsError(self.path or self.system.name, policy.max_restarts, policy.within)
                 error.__cause__ = failure
                 self.fail(error)
                 return None
@@ -484,7 +483,8 @@ class Supervisor:
         return checked_name(name, "a child's name")
 
     def _check_free(self, name: str) -> None:
-        if self._closed or self.system.closed or (self._owner is not None and self._owner.inbox.closed):
+        ended = self.system.closed if self._owner is None else self._owner.inbox.closed  # actors may, while it drains
+        if self._closed or ended:
             msg = f"{self!r} has stopped and takes no more children"
             raise ActorDeadError(msg)
         if name in self._nodes:

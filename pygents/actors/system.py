@@ -16,6 +16,7 @@ import logging
 import random
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -93,6 +94,7 @@ class ActorSystem:
         self._body: asyncio.Task[Any] | None = None
         self._failure: BaseException | None = None
         self._over: Reply[ShutdownReport] | None = None
+        self._draining: asyncio.Timeout | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {'closed' if self.closed else 'open'}>"
@@ -111,8 +113,10 @@ class ActorSystem:
         if self._failure is not None and body is not None and isinstance(error, asyncio.CancelledError):
             body.uncancel()
             error = None if body.cancelling() == 0 else error
-        await self._leave(error)
-        self._raise_failure(error)
+        cancelled = await self._leave(error)
+        self._raise_failure(error or cancelled)
+        if cancelled is not None:
+            raise cancelled
 
     def __enter__(self) -> Self:
         self._thread = LoopThread(f"pygents-system-{self.name}")
@@ -139,9 +143,23 @@ class ActorSystem:
         self._root = Supervisor(self, "", self._policy)
         self.closed = False
 
-    async def _leave(self, error: BaseException | None) -> None:
+    async def _leave(self, error: BaseException | None) -> BaseException | None:
+        """Shut down, also when cancelled meanwhile, which ends the draining; return that cancellation."""
         drain = error is None and self._failure is None
-        await self.shutdown(drain=drain, timeout=self._shutdown_timeout if drain else None)
+        over = self._begin_shutdown(self._shutdown_timeout, drain=drain)
+        cancelled: asyncio.CancelledError | None = None
+        while not over.done:
+            try:
+                await over
+            except asyncio.CancelledError as again:
+                cancelled = again
+                self._stop_draining()
+        return cancelled
+
+    def _stop_draining(self) -> None:
+        if self._draining is not None:
+            with suppress(RuntimeError):  # it is over
+                self._draining.reschedule(self.now())
 
     def _raise_failure(self, error: BaseException | None) -> None:
         if self._failure is None:
@@ -177,12 +195,14 @@ class ActorSystem:
 
     async def _shut_down(self, over: Reply[ShutdownReport], timeout: float | None, *, drain: bool) -> None:
         try:
-            if drain:
+            if drain and self._failure is None:
+                began = self.now()
+                self._draining = asyncio.timeout(timeout)
                 try:
-                    async with asyncio.timeout(timeout):
+                    async with self._draining:
                         await self.wait_idle()
                 except TimeoutError:
-                    logger.warning("%r: the queued work was not done within %s seconds", self, timeout)
+                    logger.warning("%r: the queued work was not done within %s seconds", self, self.now() - began)
             self._cut = []
             await self.root.terminate_all(close=True)
             me = asyncio.current_task()
@@ -303,6 +323,7 @@ class ActorSystem:
                 return
             self._failure = failure
         self._begin_shutdown(drain=False)
+        self._stop_draining()
         if self._body is not None:
             self._body.cancel()
 
