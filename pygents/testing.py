@@ -21,9 +21,11 @@ from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import answer, fail_reply, show
 from pygents.actors.cell import Cell
+from pygents.actors.watch import Terminated
 
 if TYPE_CHECKING:
     from pygents.actors.ref import ActorRef
+    from pygents.actors.watch import Ended
 
 __all__ = ["Probe", "VirtualTimeLoop", "advance", "run"]
 
@@ -210,6 +212,18 @@ class Probe:
         if expected is not _ANYTHING and envelope.message != expected:
             raise AssertionError(f"expected {wanted}, but {show(envelope.message)} came; {self._queued()}")
         return envelope.message
+
+    async def expect_terminated(self, ref: "ActorRef[Any]", *, timeout: float = 3.0) -> "Ended":
+        """Return how an actor has ended that ``await probe.ref.watch(ref)`` has made the probe watch.
+
+        Raises:
+            AssertionError: if the next message, within so many seconds, does not say that it has ended
+
+        """
+        message = await self.expect_message(timeout=timeout)
+        if not isinstance(message, Terminated) or message.ref is not ref:
+            raise AssertionError(f"expected the end of {ref}, but {show(message)} came; {self._queued()}")
+        return message.reason
 
     async def expect_no_message(self, *, within: float = 0.1) -> None:
         """Let time pass, and check that nothing comes. Virtual time that stands still is advanced.

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygents import Agent, Turn, tool
-from pygents.actors import ActorDeadError, ActorFailedError, AsyncActor
+from pygents.actors import ActorDeadError, ActorFailedError, AsyncActor, Ended
 from pygents.testing import Probe, VirtualTimeLoop, advance, run
-from tests.actors.helpers import PATIENCE, hang, in_thread, messages_of
+from tests.actors.helpers import PATIENCE, Echo, hang, in_thread, messages_of
 
 RESOLUTION = 1e-9  # seconds between two times that asyncio takes for one
 
@@ -575,3 +575,17 @@ async def test_an_agent_can_be_tested_with_time():
 
 async def collect(agent):
     return [value async for value in agent.run()]
+
+
+class TestExpectTerminated:
+    async def test_gives_how_a_watched_actor_has_ended(self):
+        probe, ref = Probe(), Echo.start()
+        await probe.ref.watch(ref)
+        ref.kill()
+        assert await probe.expect_terminated(ref) is Ended.KILLED
+
+    async def test_says_what_came_instead(self):
+        probe, ref = Probe(), Echo.start()
+        probe.ref.tell("hello")
+        with pytest.raises(AssertionError, match=r"expected the end of Echo.*but 'hello' came"):
+            await probe.expect_terminated(ref)

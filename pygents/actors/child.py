@@ -133,12 +133,15 @@ class Child[A: AsyncActor](Cell[A]):
                 tried.set(None)
                 return tried
             self._settle()
-            self._tried = tried
             self.course.order = None
-            self._failure = failure
-            self._due = self.course.halt = True
-            self._resting = False
-            if self.course.phase is Phase.SUSPENDED:
+            self.course.halt = True
+            if self.course.phase in {Phase.STARTING, Phase.RUNNING}:  # it was spawned when the others were suspended
+                tried.set(None)
+            else:
+                self._tried = tried
+                self._failure = failure
+                self._due = True
+                self._resting = False
                 self.course.enter(Phase.RESTARTING)
         self._call()
         return tried

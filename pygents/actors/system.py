@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import logging
 import random
+import signal
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -183,6 +184,30 @@ class ActorSystem:
 
         """
         return await self._begin_shutdown(timeout, drain=drain)
+
+    async def serve(self) -> ShutdownReport:
+        """Run until SIGINT or SIGTERM comes, and then shut down; a second one kills every actor. On the main thread.
+
+        Raises:
+            RuntimeError: if the event loop cannot handle signals, or is not the main thread's
+
+        """
+        loop, asked = asyncio.get_running_loop(), asyncio.Event()
+
+        def ask() -> None:
+            if asked.is_set():
+                self.root.kill_all()
+            asked.set()
+
+        signals = [signal.SIGINT, signal.SIGTERM]
+        for number in signals:
+            loop.add_signal_handler(number, ask)
+        try:
+            await asked.wait()
+            return await self.shutdown(timeout=self._shutdown_timeout)
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
 
     def _begin_shutdown(self, timeout: float | None = None, *, drain: bool) -> Reply[ShutdownReport]:
         with self.lock:

@@ -1,6 +1,7 @@
 """A system from its beginning to its end: what it refuses, how it ends, and what becomes of supervisors in it."""
 
 import asyncio
+import signal
 
 import pytest
 
@@ -83,6 +84,24 @@ class TestItsLife:
             ref = system.spawn(Worker, [], "a")
             ref.tell(boom())
             assert asyncio.run(ref.wait_stopped()) is Ended.STOPPED
+
+    @pytest.mark.real_time
+    @pytest.mark.parametrize("times", [1, 2])
+    async def test_serves_until_a_signal_and_kills_at_the_second(self, times):
+        async with ActorSystem("s") as system:
+            ref = system.spawn(Worker, [], "a")
+            serving = asyncio.ensure_future(system.serve())
+            await until(lambda: signal.getsignal(signal.SIGTERM) not in {signal.SIG_DFL, signal.SIG_IGN, None})
+            if times == 2:
+                ref.tell(hang)
+                await until(lambda: system.statistics().queued and not len(ref.actor_inbox))
+            for _ in range(times):
+                signal.raise_signal(signal.SIGTERM)
+                await asyncio.sleep(0)
+            report = await serving
+            assert len(report.cut) == 0
+            assert await ref.wait_stopped() is (Ended.KILLED if times == 2 else Ended.STOPPED)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     async def test_being_cancelled_while_it_waits_ends_the_waiting(self):
         async def body():
@@ -365,6 +384,20 @@ class TestWhatWasOnceWrong:
         async with ActorSystem("s") as system:
             system.spawn(Parent, log, "p")
         assert log == ["start child", "stop child", "stop p"]
+
+    async def test_a_child_that_is_spawned_while_the_others_are_suspended_is_left_alone(self):
+        log = []
+        policy = Supervision(strategy=Strategy.ONE_FOR_ALL, backoff=Backoff(initial=1.0, jitter=0.0))
+        async with ActorSystem("s", supervision=policy) as system:
+            team = system.supervisor("team")
+            ref = system.spawn(Worker, [], "a")
+            ref.tell(boom())
+            await asyncio.sleep(0.5)
+            late = team.spawn(Worker, log, "late")
+            assert await late.ask_async(1) == (1, 1)
+            assert await ref.ask_async(1) == (1, 1)
+            assert await late.ask_async(2) == (2, 2)
+        assert log == ["start late", ("late", 1), ("late", 2), "stop late"]
 
     async def test_an_error_names_the_limits_that_were_exceeded(self):
         own = Supervision(max_restarts=1, within=7.0)

@@ -208,6 +208,13 @@ class World(RuleBasedStateMachine):
         assert max(self.terminated.values(), default=0) <= 1
 
     def teardown(self):
+        try:
+            self.check_the_end()
+        finally:
+            self.runner.close()
+            logging.disable(logging.NOTSET)
+
+    def check_the_end(self):
         if hasattr(self, "team"):
             report = self.run(lambda: self.system.shutdown(drain=False))
             assert report.abandoned == ()
@@ -222,8 +229,6 @@ class World(RuleBasedStateMachine):
                 orders[name] = number
             left = self.run(self._others)
             assert left == set()
-        self.runner.close()
-        logging.disable(logging.NOTSET)
 
     async def _others(self):
         return asyncio.all_tasks() - {asyncio.current_task()}
