@@ -7,9 +7,36 @@ from operator import is_
 from types import FunctionType
 from typing import Any
 
-__all__ = ["are_same", "check_fixed", "evaluate", "evaluate_all", "has_dynamic", "is_dynamic", "merge_fixed"]
+__all__ = [
+    "are_same",
+    "check_fixed",
+    "checked_kwargs",
+    "evaluate",
+    "evaluate_all",
+    "has_dynamic",
+    "is_dynamic",
+    "merge_fixed",
+]
 
 logger = logging.getLogger("pygents")
+
+
+def checked_kwargs(kwargs: object, wanted: str = "a dict of keyword arguments") -> dict[str, Any]:
+    """Return a dict of the keyword arguments.
+
+    Raises:
+        TypeError: if they are not what is `wanted`, or a key is no string
+
+    """
+    if not isinstance(kwargs, Mapping):
+        msg = f"kwargs must be {wanted}, not {kwargs!r}"
+        raise TypeError(msg)
+    given = dict(kwargs)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] (checked here)
+    for name in given:  # pyright: ignore[reportUnknownVariableType]
+        if not isinstance(name, str):
+            msg = f"kwargs must have names as keys, not {name!r}"
+            raise TypeError(msg)
+    return given  # pyright: ignore[reportUnknownVariableType]
 
 
 def is_dynamic(value: object) -> bool:

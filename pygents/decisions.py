@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from pygents.arguments import checked_kwargs
+
 __all__ = ["Deny", "Replace", "Skip"]
 
 
@@ -57,7 +59,7 @@ class Replace:
         if self.args is not None:
             object.__setattr__(self, "args", _checked_args(self.args))
         if self.kwargs is not None:
-            object.__setattr__(self, "kwargs", _checked_kwargs(self.kwargs))
+            object.__setattr__(self, "kwargs", checked_kwargs(self.kwargs, "a dict of all keyword arguments"))
 
 
 def _check_reason(reason: object) -> None:
@@ -74,15 +76,3 @@ def _checked_args(args: object) -> tuple[Any, ...]:
         msg = f"args must be a list or tuple of all positional arguments, not {args!r}"
         raise TypeError(msg)
     return tuple(cast("list[Any]", args))
-
-
-def _checked_kwargs(kwargs: object) -> dict[str, Any]:
-    if not isinstance(kwargs, Mapping):
-        msg = f"kwargs must be a dict of all keyword arguments, not {kwargs!r}"
-        raise TypeError(msg)
-    given = dict(kwargs)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] (checked here)
-    for name in given:  # pyright: ignore[reportUnknownVariableType]
-        if not isinstance(name, str):
-            msg = f"kwargs must have names as keys, not {name!r}"
-            raise TypeError(msg)
-    return given  # pyright: ignore[reportUnknownVariableType]

@@ -13,7 +13,7 @@ from contextvars import Token, copy_context
 from time import time
 from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
 
-from pygents.arguments import has_dynamic
+from pygents.arguments import checked_kwargs, has_dynamic
 from pygents.called_with import called_with, evaluate_and_note, replaced_in
 from pygents.context import Frame, frame_for, leave, running, within
 from pygents.deciding import applied
@@ -34,7 +34,7 @@ from pygents.invocation import (
 from pygents.metadata import Moment
 from pygents.outcome import StopReason, fail, recorded
 from pygents.tool_functions import CoroutineTool, is_streaming
-from pygents.turn_fields import CHECKS, checked_args, checked_kwargs, checked_metadata, checked_timeout, checked_tool
+from pygents.turn_fields import CHECKS, checked_args, checked_metadata, checked_timeout, checked_tool
 from pygents.turn_hooks import decide_run
 from pygents.turn_storage import load_turn, store_turn
 

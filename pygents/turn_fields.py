@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from pygents.arguments import checked_kwargs
 from pygents.errors import UnregisteredToolError
 from pygents.intercept import check_hooks
 from pygents.outcome import StopReason
@@ -14,7 +15,7 @@ from pygents.registry import ToolRegistry
 if TYPE_CHECKING:
     from pygents.tool import Tool
 
-__all__ = ["CHECKS", "checked_args", "checked_kwargs", "checked_metadata", "checked_timeout", "checked_tool"]
+__all__ = ["CHECKS", "checked_args", "checked_metadata", "checked_timeout", "checked_tool"]
 
 
 def checked_tool(tool: object) -> "Tool":
@@ -37,19 +38,6 @@ def checked_args(args: object) -> list[Any]:
         msg = f"args must be a list of positional arguments, not {args!r}"
         raise TypeError(msg)
     return [*args]  # pyright: ignore[reportUnknownVariableType] (of whatever the caller gave)
-
-
-def checked_kwargs(kwargs: object) -> dict[str, Any]:
-    """Return a dict of the keyword arguments."""
-    if not isinstance(kwargs, Mapping):
-        msg = f"kwargs must be a dict of keyword arguments, not {kwargs!r}"
-        raise TypeError(msg)
-    given = dict(kwargs)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] (checked here)
-    for name in given:  # pyright: ignore[reportUnknownVariableType]
-        if not isinstance(name, str):
-            msg = f"kwargs must have names as keys, not {name!r}"
-            raise TypeError(msg)
-    return given  # pyright: ignore[reportUnknownVariableType]
 
 
 def checked_metadata(metadata: object) -> dict[str, Any]:
