@@ -6,6 +6,7 @@ import json
 import pytest
 
 from pygents import Agent, AgentHook, AgentRegistry, Replace, Skip, Turn, TurnHook, hook, tool
+from tests.test_agent_decisions import make_tools
 
 
 @pytest.fixture
@@ -16,19 +17,7 @@ def ran():
 
 @pytest.fixture
 def agent(ran):
-    @tool()
-    async def value(*args, **kwargs):
-        ran.append((args, kwargs))
-        await asyncio.sleep(10)
-        return "value"
-
-    @tool()
-    async def values(*args, **kwargs):
-        ran.append((args, kwargs))
-        await asyncio.sleep(10)
-        yield "value"
-
-    return Agent("a", "d", [value, values])
+    return Agent("a", "d", make_tools(ran))
 
 
 @pytest.fixture
