@@ -10,6 +10,7 @@ ours but what pykka's actors have; its `Cell` is the runtime's, and runs it. The
 
 import os
 import threading
+from collections.abc import Callable
 from inspect import CO_ASYNC_GENERATOR
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -73,34 +74,23 @@ class AsyncActor(Actor):
             TypeError: if the class cannot be run as it is
 
         """
-        cls._check_class()
-        made: list[AsyncActor] = []
-        outer, _starting.made = getattr(_starting, "made", None), made
-        try:
-            return cast("ActorRef[Self]", super().start(*args, **kwargs))
-        except BaseException:
-            for actor in made:
-                Cell(actor).abandon()
-            raise
-        finally:
-            _starting.made = outer
+        return cast("ActorRef[Self]", cls._construct(super().start, args, kwargs))
 
     @classmethod
-    def _check_class(cls) -> None:
+    def _construct[T](cls, construct: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        """Check the class and call what constructs an actor of it; if that raises, whatever it has made is dead.
+
+        For `start`, and for a supervisor, which starts the actor itself.
+        """
         check_dispatcher(cls.__name__, cls.dispatcher)
         code = getattr(cls.on_receive, "__code__", None)  # inspect's own function takes ten times as long
         if code is not None and code.co_flags & CO_ASYNC_GENERATOR:
             msg = f"{cls.__name__}.on_receive is an async generator function: an answer is returned, not yielded"
             raise TypeError(msg)
-
-    @classmethod
-    def _construct(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
-        """Return an actor that a supervisor is going to start."""
-        cls._check_class()
         made: list[AsyncActor] = []
         outer, _starting.made = getattr(_starting, "made", None), made
         try:
-            return cls(*args, **kwargs)
+            return construct(*args, **kwargs)
         except BaseException:
             for actor in made:
                 Cell(actor).abandon()

@@ -12,8 +12,8 @@ Invariants:
 
 * What others see and change is in the `Course`, which says how nothing that is said to a child is missed.
 * Everything else is touched only by the holder of the mailbox's claim, on the child's loop.
-* The one exception is a handler that ignores its cancellation. `abandon` puts its task behind a *fence*: whatever that
-  task still does for the cell raises before it changes anything, and its result is dropped.
+* The one exception is a handler that ignores its cancellation. `abandon_handler` puts its task behind a *fence*:
+  whatever that task still does for the cell raises before it changes anything, and its result is dropped.
 """
 
 # pyright: reportPrivateUsage=false
@@ -276,7 +276,7 @@ class Child[A: AsyncActor](Cell[A]):
             elif self._child_failure is not None:
                 failure, self._child_failure = self._child_failure, None
                 if self._incarnate:
-                    await self._fail(failure)
+                    await self.fail(failure)
             elif self.course.phase is Phase.STARTING:
                 await self._start_first()
             elif self.course.phase is Phase.RESTARTING and self._due and not self._resting:
@@ -315,7 +315,7 @@ class Child[A: AsyncActor](Cell[A]):
                 self.ledger.go_back(envelope, self.policy.max_attempts)
             return
         self._report(error, envelope.message)
-        directive = await self.choose_directive(error, envelope)
+        directive = self.policy.directive_for(error)
         if directive is Directive.RETRY:
             if self.ledger.go_back(envelope, self.policy.max_attempts, error):
                 self._rest()
@@ -324,16 +324,9 @@ class Child[A: AsyncActor](Cell[A]):
         if directive is not Directive.RESUME:
             await self._apply(directive, error)
 
-    async def choose_directive(self, error: BaseException, envelope: Envelope[Any]) -> Directive:  # noqa: ARG002
-        """Return what is to be done about a failure."""
-        return self.policy.directive_for(error)
-
     @override
     async def fail(self, error: BaseException) -> None:
         """Fail with no message to blame."""
-        await self._fail(error)
-
-    async def _fail(self, error: BaseException) -> None:
         self._report(error, None)
         directive = self.policy.directive_for(error)
         if directive in {Directive.RESUME, Directive.RETRY}:
@@ -414,7 +407,7 @@ class Child[A: AsyncActor](Cell[A]):
         if self.killed:
             return
         if error is not None:
-            await self._fail(error)
+            await self.fail(error)
             return
         self.course.enter(Phase.RUNNING)
         self._publish_started()
@@ -444,7 +437,7 @@ class Child[A: AsyncActor](Cell[A]):
             return
         self.restarts += 1
         if error is not None:
-            await self._fail(error)
+            await self.fail(error)
             return
         self._failure = None
         self.course.enter(Phase.RUNNING)

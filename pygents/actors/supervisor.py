@@ -17,10 +17,11 @@ Invariants:
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from random import random
 from typing import TYPE_CHECKING, Any, cast
 
-from pykka import ActorDeadError, ActorRegistry, Timeout
+from pykka import ActorDeadError, ActorRegistry
 
 from pygents.actors.actor import AsyncActor
 from pygents.actors.checks import checked, checked_name, checked_seconds
@@ -71,7 +72,6 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._failing = False
         self._closed = False
-        self._suspended = False
         self._pending = 0
         self._generation = 0  # how often it was itself restarted: what was asked for before has been dealt with
         self._past = Statistics()
@@ -152,7 +152,7 @@ class Supervisor:
         )
         self._check_free(spec.name)
         if isinstance(kind, type):
-            child: Child[Any] = Child(kind._construct(args, kwargs), spec, self)
+            child: Child[Any] = Child(kind._construct(kind, args, kwargs), spec, self)
         else:
             child = kind._child(spec, self)
         return cast("ActorRef[A]", self._launch(child))
@@ -369,7 +369,7 @@ class Supervisor:
             for node in reversed(concerned):
                 if node is not child or isinstance(node, Supervisor):
                     await self._suspend(node)
-            if delay > 0 and await _in_time(_waiting(self._stopping), delay):
+            if delay > 0 and await _in_time(self._stopping.wait(), delay):
                 return
             for node in concerned:
                 await self._revive(node, failure, lambda: self._pending > 0 or self._is_moot(generation))
@@ -475,7 +475,7 @@ class Supervisor:
         if self.supervision.backoff is None:
             return 0.0
         self._backoff = self._backoff or BackoffClock(self.supervision.backoff)
-        return self._backoff.next_delay(now, self.system.chance())
+        return self._backoff.next_delay(now, random())  # noqa: S311 (jitter is no secret)
 
     def _checked_name(self, name: object, kind: type) -> str:
         if name is None:
@@ -506,17 +506,14 @@ def _counts(node: Node) -> Statistics:
     return own if node.children is None else own + node.children.statistics()
 
 
-async def _in_time(reply: Any, seconds: float) -> bool:
+async def _in_time(awaited: Awaitable[object], seconds: float) -> bool:
     """Wait so many seconds at the most, and return whether it has come."""
     try:
-        await (reply.get_async(timeout=seconds) if isinstance(reply, Reply) else asyncio.wait_for(reply, seconds))
-    except (Timeout, TimeoutError):
+        async with asyncio.timeout(seconds):
+            await awaited
+    except TimeoutError:
         return False
     return True
-
-
-async def _waiting(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 def _is_actor_class(kind: type) -> bool:

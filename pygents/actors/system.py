@@ -13,7 +13,6 @@ Invariants:
 import asyncio
 import itertools
 import logging
-import random
 import signal
 import threading
 from collections.abc import Awaitable, Callable
@@ -319,10 +318,6 @@ class ActorSystem:
     def now(self) -> float:
         """Return the seconds of its loop's clock."""
         return self.loop.time()
-
-    def chance(self) -> float:
-        """Return a random number from 0 to 1."""
-        return random.random()  # noqa: S311 (jitter is no secret)
 
     def new_name(self, kind: str) -> str:
         """Return a name for a child that was given none."""
