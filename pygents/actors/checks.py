@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["checked", "checked_name", "checked_seconds"]
+__all__ = ["checked", "checked_count", "checked_name", "checked_number", "checked_seconds"]
 
 
 def checked[T](name: str, value: object, kind: type[T]) -> T:
@@ -13,8 +13,7 @@ def checked[T](name: str, value: object, kind: type[T]) -> T:
 
     """
     if not isinstance(value, kind):
-        msg = f"{name} must be a {kind.__name__}, not {value!r}"
-        raise TypeError(msg)
+        raise TypeError(_text(name, f"a {kind.__name__}", value))
     return value
 
 
@@ -27,8 +26,7 @@ def checked_name(value: object, what: str) -> str:
 
     """
     if not isinstance(value, str):
-        msg = f"{what} must be a string, not {value!r}"
-        raise TypeError(msg)
+        raise TypeError(_text(what, "a string", value))
     if not value or "/" in value:
         msg = f"{what} must not be empty or have a slash: {value!r}"
         raise ValueError(msg)
@@ -43,10 +41,42 @@ def checked_seconds(name: str, value: object) -> float:
         ValueError: if it is not above zero, or not finite
 
     """
+    number = checked_number(name, value, "a number of seconds above zero")
+    if not 0 < number < math.inf:
+        raise ValueError(_text(name, "a number of seconds above zero, and finite", value))
+    return number
+
+
+def checked_number(name: str, value: object, wanted: str, *, least: float = -math.inf, most: float = math.inf) -> float:
+    """Return a number that is within bounds.
+
+    Raises:
+        TypeError: if it is no number
+        ValueError: if it is out of bounds
+
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        msg = f"{name} must be a number of seconds, not {value!r}"
-        raise TypeError(msg)
-    if not 0 < value < math.inf:
-        msg = f"{name} must be above zero seconds and finite, not {value!r}"
-        raise ValueError(msg)
+        raise TypeError(_text(name, wanted, value))
+    if not least <= value <= most:  # NaN is within none
+        raise ValueError(_text(name, wanted, value))
     return value
+
+
+def checked_count(name: str, value: object, *, least: int) -> int:
+    """Return an integer that is not too small.
+
+    Raises:
+        TypeError: if it is no integer
+        ValueError: if it is too small
+
+    """
+    wanted = f"an integer of at least {least}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(_text(name, wanted, value))
+    if value < least:
+        raise ValueError(_text(name, wanted, value))
+    return value
+
+
+def _text(name: str, wanted: str, given: object) -> str:
+    return f"{name} must be {wanted}, not {given!r}"

@@ -11,7 +11,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from sys import float_info
 from typing import cast
+
+from pygents.actors.checks import checked, checked_count, checked_number, checked_seconds
 
 __all__ = ["Backoff", "BackoffClock", "Directive", "Restart", "RestartWindow", "Strategy", "Supervision"]
 
@@ -79,11 +82,11 @@ class Backoff:
     """The part of a wait that chance may take off it, so that children that fail together do not return together."""
 
     def __post_init__(self) -> None:
-        _check(_is_time(self.initial), "initial", "a number of seconds above zero", self.initial)
-        _check(_is_time(self.maximum), "maximum", "a number of seconds above zero", self.maximum)
-        _check(self.maximum >= self.initial, "maximum", f"at least initial, {self.initial!r}", self.maximum)
-        _check(_is_number(self.factor) and self.factor >= 1, "factor", "a number of at least 1", self.factor)
-        _check(_is_number(self.jitter) and 0 <= self.jitter <= 1, "jitter", "between 0 and 1", self.jitter)
+        checked_seconds("initial", self.initial)
+        checked_seconds("maximum", self.maximum)
+        checked_number("maximum", self.maximum, f"at least initial, {self.initial!r}", least=self.initial)
+        checked_number("factor", self.factor, "a number of at least 1", least=1, most=float_info.max)
+        checked_number("jitter", self.jitter, "a number between 0 and 1", least=0, most=1)
 
     def delay(self, restart: int, chance: float) -> float:
         """Return the seconds to wait.
@@ -126,11 +129,12 @@ class Supervision:
     """How many times one message is run at the most, whatever asks for it again."""
 
     def __post_init__(self) -> None:
-        _check(_is_a(self.strategy, Strategy), "strategy", "a Strategy", self.strategy)
-        _check(_is_count(self.max_restarts, 0), "max_restarts", "an integer of at least 0", self.max_restarts)
-        _check(_is_time(self.within), "within", "a number of seconds above zero", self.within)
-        _check(_is_a(self.backoff, (Backoff, type(None))), "backoff", "a Backoff or None", self.backoff)
-        _check(_is_count(self.max_attempts, 1), "max_attempts", "an integer of at least 1", self.max_attempts)
+        checked("strategy", self.strategy, Strategy)
+        checked_count("max_restarts", self.max_restarts, least=0)
+        checked_seconds("within", self.within)
+        if self.backoff is not None:
+            checked("backoff", self.backoff, Backoff)
+        checked_count("max_attempts", self.max_attempts, least=1)
         object.__setattr__(self, "decide", _checked_decide(self.decide))
 
     def directive_for(self, failure: BaseException) -> Directive:
@@ -166,8 +170,8 @@ class RestartWindow:
 class BackoffClock:
     """Which restart in a row the next one is."""
 
-    backoff: Backoff
-    """How long to wait."""
+    backoff: Backoff | None
+    """How long to wait; None for not at all."""
     _restarts: int = 0
     _latest: float = -math.inf
 
@@ -176,10 +180,13 @@ class BackoffClock:
 
         The wait itself is not quiet time: that is counted from its end.
         """
-        if now - self._latest >= self.backoff.maximum:
+        backoff = self.backoff
+        if backoff is None:
+            return 0.0
+        if now - self._latest >= backoff.maximum:
             self._restarts = 0
         self._restarts += 1
-        delay = self.backoff.delay(self._restarts, chance)
+        delay = backoff.delay(self._restarts, chance)
         self._latest = now + delay
         return delay
 
@@ -197,38 +204,19 @@ def _asked(decide: Callable[[BaseException], object], failure: BaseException) ->
 
 
 def _checked_decide(decide: object) -> object:
-    if decide is None or (callable(decide) and not _is_a(decide, (type, Mapping))):
+    if isinstance(decide, Mapping):
+        table = dict(cast("Mapping[object, object]", decide))
+        for kind, directive in table.items():
+            _check_rule(kind, directive)
+        return table
+    if decide is None or (callable(decide) and not isinstance(decide, type)):
         return decide
-    _check(_is_a(decide, Mapping), "decide", "a mapping from exception classes, a function, or None", decide)
-    table = dict(cast("Mapping[object, object]", decide))
-    for kind, directive in table.items():
-        _check(
-            _is_a(kind, type) and issubclass(cast("type", kind), BaseException),
-            "decide",
-            "keyed by classes of exceptions",
-            kind,
-        )
-        _check(_is_a(directive, Directive), "decide", "a mapping to Directives", directive)
-    return table
+    msg = f"decide must be a mapping from exception classes, a function, or None, not {decide!r}"
+    raise TypeError(msg)
 
 
-def _is_a(value: object, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(value, kind)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, (int, float)) and _is_number(value) and value > 0
-
-
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _check(holds: object, name: str, wanted: str, given: object) -> None:
-    if not holds:
-        msg = f"{name} must be {wanted}, not {given!r}"
-        raise (ValueError if _is_number(given) else TypeError)(msg)
+def _check_rule(kind: object, directive: object) -> None:
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        msg = f"decide must be keyed by classes of exceptions, not {kind!r}"
+        raise TypeError(msg)
+    checked(f"decide[{kind.__name__}]", directive, Directive)
