@@ -16,7 +16,6 @@ Invariants:
 # pyright: reportPrivateUsage=false
 
 import asyncio
-import time
 from collections.abc import Awaitable, Iterator, Sequence
 from random import random
 from typing import TYPE_CHECKING, Any, cast
@@ -28,7 +27,6 @@ from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec, Order, Phase, Spawnable
 from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, check_dispatcher
-from pygents.actors.lifecycle import SupervisorFailed
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
 from pygents.actors.statistics import Statistics
@@ -67,7 +65,7 @@ class Supervisor:
         self._owner = owner
         self._nodes: dict[str, Node] = {}
         self._window = RestartWindow(supervision.max_restarts, supervision.within)
-        self._backoff: BackoffClock | None = None
+        self._backoff = BackoffClock(supervision.backoff)
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._failing = False
@@ -244,14 +242,17 @@ class Supervisor:
             if self._closed or self._failing or (isinstance(child, Child) and child.course.order is not None):
                 return None
             now = self.system.now()
-            own = child.admits_restart(now) if isinstance(child, Child) else None
+            own = child.comeback.admits(now) if isinstance(child, Child) else None
             if not (self._window.admits(now) if own is None else own):
                 policy = child.policy if isinstance(child, Child) and own is not None else self.supervision
                 error = TooManyRestartsError(self.path or self.system.name, policy.max_restarts, policy.within)
                 error.__cause__ = failure
                 self.fail(error)
                 return None
-            delay = child.next_delay() if isinstance(child, Child) else self._next_delay_for_supervisors(now)
+            if isinstance(child, Child):
+                delay = child.comeback.next_delay(child.policy, now)
+            else:
+                delay = self._backoff.next_delay(now, random())  # noqa: S311 (jitter is no secret)
             if self.supervision.strategy is Strategy.ONE_FOR_ONE and isinstance(child, Child):
                 return delay
             concerned = self._concerned(child)
@@ -417,11 +418,10 @@ class Supervisor:
             await node._revive(below, failure, lambda: overtaken() or node._failing or node._pending > 0)
 
     async def _fail(self, failure: BaseException, generation: int) -> None:
-        if self.system.publishes:
-            self.system.publish(SupervisorFailed(path=self.path or self.system.name, at=time.time(), failure=failure))
         async with self._turn:
             if self._closed or generation != self._generation:
                 return
+            self.system.news.supervisor_failed(self.path or self.system.name, failure)
             for node in reversed(list(self._nodes.values())):
                 await self._suspend(node)
         if self._owner is not None:
@@ -470,12 +470,6 @@ class Supervisor:
         if self.supervision.strategy is Strategy.ONE_FOR_ONE:
             return [child]
         return nodes if self.supervision.strategy is Strategy.ONE_FOR_ALL else nodes[nodes.index(child) :]
-
-    def _next_delay_for_supervisors(self, now: float) -> float:
-        if self.supervision.backoff is None:
-            return 0.0
-        self._backoff = self._backoff or BackoffClock(self.supervision.backoff)
-        return self._backoff.next_delay(now, random())  # noqa: S311 (jitter is no secret)
 
     def _checked_name(self, name: object, kind: type) -> str:
         if name is None:

@@ -24,12 +24,13 @@ from typing import Any, Self
 from pykka import ActorDeadError
 
 from pygents.actors.actor import AsyncActor
+from pygents.actors.bulletin import Bulletin
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
 from pygents.actors.child_spec import Spawnable
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
-from pygents.actors.events import EventStream, Subscription
-from pygents.actors.lifecycle import DeadLetterRecorded, Event
+from pygents.actors.events import Subscription
+from pygents.actors.lifecycle import Event
 from pygents.actors.loops import LoopThread
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
@@ -86,7 +87,7 @@ class ActorSystem:
         self._root: Supervisor | None = None
         self._thread: LoopThread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._events: EventStream[Event] = EventStream()
+        self.news = Bulletin()
         self._dead_letters = DeadLetters(_DEAD_LETTERS, self._deliver)
         self._numbers = itertools.count(1)
         self._abandoned: list[str] = []
@@ -233,7 +234,7 @@ class ActorSystem:
             while others := [task for task in self._tasks if task is not me]:
                 await asyncio.wait(others)
         finally:
-            self._events.close()
+            self.news.close()
             over.set(ShutdownReport(cut=tuple(self._cut or ()), abandoned=tuple(self._abandoned)))
 
     # What users do with it, on any thread.
@@ -280,7 +281,7 @@ class ActorSystem:
             capacity: events that wait for the subscriber at the most; beyond, the oldest are lost and counted
 
         """
-        return self._events.subscribe(capacity=capacity)
+        return self.news.subscribe(capacity=capacity)
 
     def tree(self) -> str:
         """Return the tree with the state, queue length and restarts of each actor, for people."""
@@ -306,15 +307,6 @@ class ActorSystem:
         assert self._loop is not None  # noqa: S101 (nothing has a system that was not entered)
         return self._loop
 
-    @property
-    def publishes(self) -> bool:
-        """Whether anybody wants events."""
-        return self._events.has_subscribers
-
-    def publish(self, event: Event) -> None:
-        """Hand an event to every subscriber."""
-        self._events.publish(event)
-
     def now(self) -> float:
         """Return the seconds of its loop's clock."""
         return self.loop.time()
@@ -328,8 +320,7 @@ class ActorSystem:
         self._dead_letters.record(letter)
         if self._cut is not None and letter.reason in {DeadLetterReason.STOPPED, DeadLetterReason.CUT}:
             self._cut.append(letter)
-        if self.publishes:
-            self.publish(DeadLetterRecorded(path=letter.recipient, at=letter.at, letter=letter))
+        self.news.dead_letter(letter)
 
     def note_abandoned(self, path: str) -> None:
         """Count a handler that ignores its cancellation."""

@@ -1,0 +1,85 @@
+"""Failing: what a child does about a failure of its own, as its policy or its supervisor says.
+
+Everything here runs on the child's loop, for the holder of its mailbox's claim.
+"""
+
+import logging
+from asyncio import CancelledError
+from typing import TYPE_CHECKING, Any
+
+from pygents.actors.answers import log, show
+from pygents.actors.child_spec import Phase
+from pygents.actors.dead_letters import DeadLetterReason
+from pygents.actors.incarnation import retire
+from pygents.actors.supervision import Directive, Restart
+from pygents.actors.watch import Ended
+
+if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
+    from pygents.actors.child import Child
+
+__all__ = ["fail", "fail_on", "restart_alone"]
+
+
+async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseException) -> None:
+    """Do what follows from a handler that has raised, or was cut."""
+    cut = child.take_cuts_back()
+    if isinstance(error, CancelledError) and (cut or child.ending):
+        if child.killed or child.ending:
+            child.ledger.bury(envelope, DeadLetterReason.CUT)
+        else:
+            child.ledger.go_back(envelope, child.policy.max_attempts)
+        return
+    _report(child, error, envelope.message)
+    directive = child.policy.directive_for(error)
+    if directive is Directive.RETRY:
+        if child.ledger.go_back(envelope, child.policy.max_attempts, error):
+            child.rest(child.comeback.next_delay(child.policy, child.system.now()))
+        return
+    child.ledger.spend_failed(envelope, error)
+    if directive is not Directive.RESUME:
+        await _apply(child, directive, error)
+
+
+async def fail(child: "Child[Any]", error: BaseException) -> None:
+    """Fail with no message to blame, so that there is nothing to go on with."""
+    _report(child, error, None)
+    directive = child.policy.directive_for(error)
+    if directive in {Directive.RESUME, Directive.RETRY}:
+        directive = Directive.RESTART
+    await _apply(child, directive, error)
+
+
+async def restart_alone(child: "Child[Any]", failure: BaseException | None, delay: float | None) -> None:
+    """End the actor, and start again after the delay; without one, when the supervisor revives the child."""
+    await retire(child, failure)
+    with child.system.lock:
+        child.comeback.failure = failure
+        child.course.enter(Phase.RESTARTING)
+        child.comeback.due = delay is not None and child.course.order is None
+    if delay is not None and child.comeback.due:
+        child.rest(delay)
+
+
+async def _apply(child: "Child[Any]", directive: Directive, error: BaseException) -> None:
+    child.course.halt = True
+    if directive is Directive.RESTART and child.spec.restart is not Restart.TEMPORARY:
+        delay = child.parent.ask_restart(child, error)
+    elif directive is Directive.ESCALATE:
+        delay = None
+        child.parent.fail(error)
+    else:
+        await child.end_after(error, Ended.FAILED)
+        return
+    child.settle()  # what has to follow has been asked for
+    await restart_alone(child, error, delay)
+
+
+def _report(child: "Child[Any]", error: BaseException, message: object) -> None:
+    """Say once, in the log and as an event, that something of the actor's has failed."""
+    if message is None:
+        log(logging.ERROR, "%s failed:", child.label, error=error)
+    else:
+        log(logging.ERROR, "%s failed on %s:", child.label, show(message), error=error)
+    child.system.news.failed(child.spec.path, error, message)
