@@ -176,9 +176,9 @@ class Cell[A: AsyncActor]:
                 raise
             await self.message_failed(envelope, error)
         else:
-            answer(reply, result)
-            if self.has_outlived_cancellation():
+            if self.has_outlived_cancellation():  # asked first: the layer above may have nothing more to do with it
                 await self.go_on()
+            answer(reply, result)
 
     async def stop_ordered(self, envelope: Envelope[Any]) -> None:
         """Carry out a stop that has been waiting its turn."""

@@ -12,8 +12,8 @@ Invariants:
 
 * What others see and change is in the `Course`, which says how nothing that is said to a child is missed.
 * Everything else is touched only by the holder of the mailbox's claim, on the child's loop.
-* The one exception is a handler that ignores its cancellation. `abandon_handler` puts its task behind a *fence*:
-  whatever that task still does for the cell raises before it changes anything, and its result is dropped.
+* The one exception is a handler that ignores its cancellation. Its task is put behind a fence (`Cuts`): whatever that
+  still does for the cell raises before it changes anything, and its result is dropped.
 """
 
 # pyright: reportPrivateUsage=false
@@ -59,8 +59,8 @@ class Child[A: AsyncActor](Cell[A]):
     """Runs one actor after another behind one ref and mailbox, as its supervisor says."""
 
     __slots__ = (
-        *("_child_failure", "_cuts"),
-        *("children", "comeback", "course", "incarnate", "ledger", "parent", "restarts", "spec", "system"),
+        *("_child_failure", "children", "comeback", "course", "cuts", "incarnate"),
+        *("ledger", "parent", "restarts", "spec", "system"),
     )
 
     def __init__(self, actor: A, spec: ChildSpec, parent: "Supervisor") -> None:
@@ -76,18 +76,17 @@ class Child[A: AsyncActor](Cell[A]):
         """Whether an actor runs that has to be told of its end."""
         self._child_failure: BaseException | None = None
         self.comeback = Comeback(spec.supervision)
-        self._cuts = Cuts()
+        self.cuts = Cuts(self.system.lock)
 
     # What others may do with it, on any thread.
 
     @override
     def start(self) -> None:
-        self.dispatcher = self.spec.dispatcher.open(self.spec.name, self.system.loop)
-        self.ref._dispatcher, self.ref._cell = self.dispatcher, weakref.ref(self)
         self._context = copy_context()
         self._context.run(running.set, self.ref)
+        self._open_dispatcher()
+        self.ref._cell = weakref.ref(self)
         self.started = True
-        self.dispatcher.add(self.end_with_loop, self.lose_loop)
         self.inbox.open(self.wake, wake_for_items=True)
         if getattr(self.actor.on_start, "__func__", None) is Actor.on_start:
             self.course.halt = False
@@ -96,6 +95,10 @@ class Child[A: AsyncActor](Cell[A]):
             if self.inbox.release():
                 return
         self.wake()
+
+    def _open_dispatcher(self) -> None:
+        self.dispatcher = self.ref._dispatcher = self.spec.dispatcher.open(self.spec.name, self.system.loop)
+        self.dispatcher.add(self.end_with_loop, self.lose_loop)
 
     @property
     def policy(self) -> Supervision:
@@ -144,7 +147,7 @@ class Child[A: AsyncActor](Cell[A]):
 
     def cut(self) -> None:
         """Cancel the message in hand; it goes back to the head of the mailbox."""
-        self._on_loop(self._cut_here)
+        self.on_loop(self._cut_here)
 
     @override
     def kill(self) -> None:
@@ -158,26 +161,14 @@ class Child[A: AsyncActor](Cell[A]):
         announce()
         if self.children is not None:
             self.children.kill_all()
-        self._on_loop(self._cancel_for_kill)
+        self.on_loop(self._cancel_for_kill)
         self.parent.see_to_the_end_of(self)
 
-    def abandon_handler(self) -> None:
-        """Go on without a handler that ignores its cancellation; what it still does counts for nothing."""
-        with self.system.lock:
-            task = self.activation
-            if task is None or task.done():
-                return
-            self._cuts.fence(task)
-            self.activation = None
-            self.incarnate = False
-        self.system.note_abandoned(self.spec.path)
-        if (envelope := self.inbox.in_hand) is not None:
-            if self.killed:
-                self.ledger.bury(envelope, DeadLetterReason.CUT)
-            else:
-                self.ledger.go_back(envelope, self.policy.max_attempts)
-        self.course.halt = True
-        self._on_loop(self.activate)
+    def move_to_new_loop(self) -> None:
+        """Go on with another loop, because the one that it has is blocked."""
+        self.dispatcher.discard(self.end_with_loop)
+        self._context = self._context.copy()  # what blocks the loop is inside the other
+        self._open_dispatcher()
 
     def idle(self) -> Reply[None]:
         """Return what is set when the child has nothing to do."""
@@ -196,9 +187,10 @@ class Child[A: AsyncActor](Cell[A]):
     def _call(self) -> None:
         """Have somebody attend to what has just been said."""
         if self.course.parked or self.inbox.claim():
-            self._on_loop(self.activate)
+            self.on_loop(self.activate)
 
-    def _on_loop(self, function: Callable[[], None]) -> None:
+    def on_loop(self, function: Callable[[], None]) -> None:
+        """Have a function called soon on the child's loop; if that has gone, the child ends."""
         try:
             self.dispatcher.schedule(function)
         except LoopEndedError:
@@ -228,8 +220,8 @@ class Child[A: AsyncActor](Cell[A]):
                             parked = True
                             break
         except BaseException as error:
-            if self._cuts.is_fenced():
-                self._cuts.leave()
+            if self.cuts.is_fenced():
+                self.cuts.leave()
                 if not isinstance(error, (FencedError, CancelledError)):
                     log(logging.WARNING, "%s: a handler that was abandoned ended at last, in:", self.label, error=error)
                 return
@@ -286,14 +278,20 @@ class Child[A: AsyncActor](Cell[A]):
 
     @override
     def note_cancellation(self) -> None:
-        if self._cuts.is_fenced():
+        if self.cuts.is_fenced():
             raise FencedError
         if self.activation is not None and self.activation.cancelling():
             self.take_cuts_back()
 
     @override
+    def has_outlived_cancellation(self) -> bool:
+        if self.cuts.is_fenced():
+            raise FencedError
+        return super().has_outlived_cancellation()
+
+    @override
     def is_thrown_away(self, error: BaseException) -> bool:
-        return self._cuts.is_fenced() or super().is_thrown_away(error)
+        return self.cuts.is_fenced() or super().is_thrown_away(error)
 
     @override
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
@@ -341,21 +339,21 @@ class Child[A: AsyncActor](Cell[A]):
 
     def take_cuts_back(self) -> bool:
         """Take our own requests to cancel back, and return whether there were any; any other ends the child."""
-        cut = self._cuts.take_back(self.activation)
+        cut = self.cuts.take_back(self.activation)
         if self.activation is not None and self.activation.cancelling():
             self.ending = self.course.halt = True
         return cut
 
     def _cut_here(self) -> None:
         if self.activation is not None and self.course.order is Order.SUSPEND and self.inbox.in_hand is not None:
-            self._cuts.cancel(self.activation)
+            self.cuts.cancel(self.activation)
 
     @override
     def _cancel_for_kill(self) -> None:
         if self.activation is None:
             self.activate()
         else:
-            self._cuts.cancel(self.activation)
+            self.cuts.cancel(self.activation)
 
     def rest(self, delay: float) -> None:
         """Wait for the backoff before the next message is handled, or the next actor starts."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pykka import ActorDeadError, ActorRegistry
 
+from pygents.actors.abandonment import abandon_handler, abandon_loop
 from pygents.actors.actor import AsyncActor
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
@@ -349,7 +350,12 @@ class Supervisor:
 
     async def _bury_in_time(self, child: Child[Any]) -> None:
         if not await _in_time(child.course.reach(Phase.STOPPED), child.spec.shutdown):
-            child.abandon_handler()
+            await self._abandon(child)
+
+    async def _abandon(self, child: Child[Any]) -> None:
+        """Have a child go on without what it does."""
+        if not await _in_time(abandon_handler(child), child.spec.shutdown):
+            abandon_loop(child)
 
     async def _all_gone(self) -> None:
         for _, node in self.nodes():
@@ -399,7 +405,7 @@ class Supervisor:
         if not await _in_time(node.course.reach(*gone), node.spec.shutdown):
             node.cut()
             if not await _in_time(node.course.reach(*gone), node.spec.shutdown):
-                node.abandon_handler()
+                await self._abandon(node)
                 await node.course.reach(*gone)
 
     async def _revive(self, node: Node, failure: BaseException | None, overtaken: "Callable[[], bool]") -> None:

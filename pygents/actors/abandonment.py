@@ -1,0 +1,66 @@
+"""Abandonment: going on without a handler that ignores its cancellation, or without a loop that is blocked.
+
+What such a handler still does counts for nothing: `Cuts` has the argument. Its message is a dead letter if the child is
+killed, and goes back to the head of the mailbox if not.
+"""
+
+# pyright: reportPrivateUsage=false
+
+from typing import TYPE_CHECKING, Any
+
+from pygents.actors.child_spec import Phase
+from pygents.actors.dead_letters import DeadLetterReason
+from pygents.actors.reply import Reply
+
+if TYPE_CHECKING:
+    from asyncio import Task
+
+    from pygents.actors.child import Child
+
+__all__ = ["abandon_handler", "abandon_loop"]
+
+
+def abandon_handler(child: "Child[Any]") -> Reply[None]:
+    """Abandon what the child's activation does; what is returned is set when that is done, on the child's loop."""
+    done: Reply[None] = Reply()
+    child.cuts.suspect(child.activation)
+
+    def abandon() -> None:
+        with child.system.lock:
+            task = child.activation
+            if task is not None and not task.done():
+                _fence(child, task)
+        if task is not None:
+            _go_on_without(child)
+        done.set(None)
+
+    child.on_loop(abandon)
+    return done
+
+
+def abandon_loop(child: "Child[Any]") -> None:
+    """Abandon the child's loop, which does not answer; the child goes on with a new one."""
+    with child.system.lock:
+        task = child.activation
+        if child.course.phase is Phase.STOPPED or task is None or not child.cuts.is_suspected(task):
+            return
+        _fence(child, task)
+        child.move_to_new_loop()
+    _go_on_without(child)
+
+
+def _fence(child: "Child[Any]", task: "Task[None]") -> None:
+    child.cuts.fence(task)
+    child.activation = None
+    child.incarnate = False
+
+
+def _go_on_without(child: "Child[Any]") -> None:
+    child.system.note_abandoned(child.spec.path)
+    if (envelope := child.inbox.in_hand) is not None:
+        if child.killed:
+            child.ledger.bury(envelope, DeadLetterReason.CUT)
+        else:
+            child.ledger.go_back(envelope, child.policy.max_attempts)
+    child.course.halt = True
+    child.on_loop(child.activate)
