@@ -37,8 +37,9 @@ from pygents.actors.comeback import Comeback
 from pygents.actors.course import Course
 from pygents.actors.cuts import Cuts, FencedError
 from pygents.actors.dead_letters import DeadLetterReason
+from pygents.actors.ending import die, end, tell_of_end
 from pygents.actors.failing import fail, fail_on, restart_alone
-from pygents.actors.incarnation import retire, start_again, start_first, wait_for
+from pygents.actors.incarnation import retire, start_again, start_first
 from pygents.actors.ledger import Ledger
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.ref import OwnStop
@@ -88,9 +89,7 @@ class Child[A: AsyncActor](Cell[A]):
         self.ref._cell = weakref.ref(self)
         self.started = True
         self.inbox.open(self.wake, wake_for_items=True)
-        if getattr(self.actor.on_start, "__func__", None) is Actor.on_start:
-            self.course.halt = False
-            self.course.enter(Phase.RUNNING)
+        if getattr(self.actor.on_start, "__func__", None) is Actor.on_start and self.course.begin_running():
             self.system.news.started(self.spec.path)
             if self.inbox.release():
                 return
@@ -104,6 +103,16 @@ class Child[A: AsyncActor](Cell[A]):
     def policy(self) -> Supervision:
         """What rules the child's failures."""
         return self.spec.supervision or self.parent.supervision
+
+    @property
+    def name(self) -> str:
+        """Its name, unique among its siblings."""
+        return self.spec.name
+
+    @property
+    def restart(self) -> Restart:
+        """When it is started again."""
+        return self.spec.restart
 
     @property
     def children_policy(self) -> Supervision:
@@ -245,7 +254,7 @@ class Child[A: AsyncActor](Cell[A]):
             if self.comeback.is_revival:
                 self.comeback.stop_resting()
             if self.killed:
-                await self._die()
+                await die(self)
                 return False
             if self.ending or self.course.order is Order.STOP:
                 await self.end()
@@ -313,22 +322,7 @@ class Child[A: AsyncActor](Cell[A]):
 
     @override
     async def end(self) -> None:
-        await self.end_after(None, Ended.KILLED if self.killed else Ended.STOPPED)
-
-    async def end_after(self, failure: BaseException | None, how: Ended) -> None:
-        """End for good: the actor first, while the mailbox is closed."""
-        self.course.enter(Phase.STOPPING)
-        rest = self.inbox.close()
-        self.leave_pykka()
-        await retire(self, failure)
-        self.let_go(rest, how)
-
-    async def _die(self) -> None:
-        self.course.enter(Phase.STOPPING)
-        self.incarnate = False
-        if self.children is not None:
-            await wait_for(self, self.children.all_gone())
-        self.let_go([], Ended.KILLED)
+        await end(self, None, Ended.KILLED if self.killed else Ended.STOPPED)
 
     def settle(self) -> None:
         """Tell whoever has revived the child that it has started, or will not now."""
@@ -379,24 +373,15 @@ class Child[A: AsyncActor](Cell[A]):
                 self.ledger.bury(left, DeadLetterReason.CUT)
         self.answer_unhandled(self.inbox.clear())
         self.dispatcher.discard(self.end_with_loop)
-        self._over(how)
+        tell_of_end(self, how)
 
     @override
     def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
         given_back = super().lose_loop(refused)
         if given_back:
             self.ledger.note_refused()
-        self._over(Ended.LOOP_CLOSED)
+        tell_of_end(self, Ended.LOOP_CLOSED)
         return given_back
-
-    def _over(self, how: Ended) -> None:
-        if not self.course.enter(Phase.STOPPED):
-            return
-        self.settle()
-        self.parent.forget(self)
-        self.course.note_idle()
-        self.watches.end(how)
-        self.system.news.stopped(self.spec.path, how)
 
     @override
     def answer_unhandled(self, envelopes: Sequence[Envelope[Any]]) -> None:

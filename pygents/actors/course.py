@@ -51,6 +51,14 @@ class Course:
             reply.set(None)
         return True
 
+    def begin_running(self) -> bool:
+        """Be running without a start, unless something has been ordered already; return whether that is so."""
+        with self._lock:
+            if self.order is not None:
+                return False
+            self.halt = False
+            return self.enter(Phase.RUNNING)
+
     def reach(self, *phases: Phase) -> Reply[None]:
         """Return what is set when the child is in one of these phases."""
         reply: Reply[None] = Reply()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pygents.actors.answers import log, show
 from pygents.actors.child_spec import Phase
 from pygents.actors.dead_letters import DeadLetterReason
+from pygents.actors.ending import end
 from pygents.actors.incarnation import retire
 from pygents.actors.supervision import Directive, Restart
 from pygents.actors.watch import Ended
@@ -70,7 +71,7 @@ async def _apply(child: "Child[Any]", directive: Directive, error: BaseException
         delay = None
         child.parent.fail(error)
     else:
-        await child.end_after(error, Ended.FAILED)
+        await end(child, error, Ended.FAILED)
         return
     child.settle()  # what has to follow has been asked for
     await restart_alone(child, error, delay)

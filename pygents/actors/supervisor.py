@@ -2,42 +2,37 @@
 
 A failure of a child that concerns it alone is dealt with by the child itself, on its own loop: the supervisor only
 counts the restart. What concerns more than one (a restart of a group, the failure of the supervisor, the end) is done
-by coroutines on the system's loop, one at a time: they take turns at ``_turn``.
+by its `Transitions`, on the system's loop.
 
 Invariants:
 
 * The table of nodes and the window are touched under the system's lock.
 * From the moment of a failure until its group is up again, every child that it concerns has an order: it handles the
   message in hand and no other. The order is given under the lock, on the thread of the failure.
-* A group that is asked for while another one is being restarted concerns every child that the other has not come to
-  yet: so the other stops there, and nothing is restarted twice.
 """
 
 # pyright: reportPrivateUsage=false
 
-import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from random import random
 from typing import TYPE_CHECKING, Any, cast
 
 from pykka import ActorDeadError, ActorRegistry
 
-from pygents.actors.abandonment import abandon_handler, abandon_loop
 from pygents.actors.actor import AsyncActor
-from pygents.actors.checks import checked, checked_name, checked_seconds
+from pygents.actors.checks import checked, checked_name
 from pygents.actors.child import Child
-from pygents.actors.child_spec import ChildSpec, Order, Phase, Spawnable
-from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, check_dispatcher
+from pygents.actors.child_spec import Order, Spawnable
+from pygents.actors.dispatcher import Dispatcher
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
+from pygents.actors.spawning import Birth, Options
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import BackoffClock, Directive, Restart, RestartWindow, Strategy, Supervision
+from pygents.actors.transitions import Transitions, hold
 from pygents.errors import TooManyRestartsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pygents.actors.cell import Cell
     from pygents.actors.system import ActorSystem
 
 __all__ = ["Supervisor"]
@@ -67,12 +62,7 @@ class Supervisor:
         self._nodes: dict[str, Node] = {}
         self._window = RestartWindow(supervision.max_restarts, supervision.within)
         self._backoff = BackoffClock(supervision.backoff)
-        self._turn = asyncio.Lock()
-        self._stopping = asyncio.Event()
-        self._failing = False
-        self._closed = False
-        self._pending = 0
-        self._generation = 0  # how often it was itself restarted: what was asked for before has been dealt with
+        self.transitions = Transitions(self, self._nodes)
         self._past = Statistics()
         self.restarts = 0
 
@@ -126,35 +116,12 @@ class Supervisor:
             Exception: what the constructor raised
 
         """
-        given: Any = LoopDispatcher if dispatcher is None else dispatcher
-        if isinstance(kind, type) and _is_actor_class(kind):
-            given = kind.dispatcher if dispatcher is None else dispatcher
-            label = self._checked_name(name, kind)
-        elif isinstance(kind, Spawnable) and not isinstance(kind, type):
-            if name is not None or args or kwargs:
-                msg = f"{kind!r} is spawned as it is: under its own name, and without arguments"
-                raise TypeError(msg)
-            label = checked_name(kind.name, "a child's name")
-        else:
-            msg = f"{kind!r} cannot be spawned: give an agent, or a class of AsyncActors and its arguments after it"
-            raise TypeError(msg)
-        check_dispatcher(label, given)
-        spec = ChildSpec(
-            name=label,
-            path=self.path_of(label),
-            make_again=_again(kind, args, kwargs),
-            restart=checked("restart", restart, Restart),
-            supervision=None if supervision is None else checked("supervision", supervision, Supervision),
-            start_timeout=checked_seconds("start_timeout", start_timeout),
-            shutdown=checked_seconds("shutdown", shutdown),
-            dispatcher=given,
-        )
-        self._check_free(spec.name)
-        if isinstance(kind, type):
-            child: Child[Any] = Child(kind._construct(kind, args, kwargs), spec, self)
-        else:
-            child = kind._child(spec, self)
-        return cast("ActorRef[A]", self._launch(child))
+        birth = Birth(kind, name, args, kwargs)
+        label = self.system.new_name(birth.default_name) if birth.name is None else birth.name
+        options = Options(restart=restart, supervision=supervision, start_timeout=start_timeout, shutdown=shutdown)
+        spec = birth.spec(label, self.path_of(label), dispatcher, options)
+        self._check_free(label)
+        return cast("ActorRef[A]", self._launch(birth.make(spec, self)))
 
     def supervisor(
         self, name: str, supervision: Supervision | None = None, *, restart: Restart = Restart.TRANSIENT
@@ -175,7 +142,7 @@ class Supervisor:
         policy = Supervision() if supervision is None else checked("supervision", supervision, Supervision)
         below = Supervisor(
             self.system,
-            self._checked_name(name, Supervisor),
+            checked_name(name, "a supervisor's name"),
             policy,
             parent=self,
             restart=checked("restart", restart, Restart),
@@ -197,7 +164,7 @@ class Supervisor:
             reply: Reply[bool] = Reply()
             reply.set(False)
             return reply
-        return self.system.submit(lambda: self._stop_node(node))
+        return self.system.submit(lambda: self.transitions.stop(node))
 
     def statistics(self) -> Statistics:
         """Return the counts of all its children, those that have ended too."""
@@ -240,7 +207,8 @@ class Supervisor:
         others, or another restart concerns the child.
         """
         with self.system.lock:
-            if self._closed or self._failing or (isinstance(child, Child) and child.course.order is not None):
+            now_moot = self.transitions.closed or self.transitions.failing
+            if now_moot or (isinstance(child, Child) and child.course.order is not None):
                 return None
             now = self.system.now()
             own = child.comeback.admits(now) if isinstance(child, Child) else None
@@ -259,29 +227,33 @@ class Supervisor:
             concerned = self._concerned(child)
             for node in concerned:
                 if node is not child:
-                    self._hold(node)
-            self._pending += 1
-            generation = self._generation
-            self.system.submit(lambda: self._restart_group(child, concerned, delay, failure, generation))
+                    hold(node)
+            self.transitions.pending += 1
+            generation = self.transitions.generation
+            self.system.submit(lambda: self.transitions.restart_group(child, concerned, delay, failure, generation))
             return None
 
     def fail(self, failure: BaseException) -> None:
         """Fail: stop the children, and leave the rest to the supervisor above; once, until it is started again."""
         with self.system.lock:
-            if self._failing or self._closed:
+            if self.transitions.failing or self.transitions.closed:
                 return
-            self._failing = True
-            for node in self._nodes.values():
-                self._hold(node)
-            generation = self._generation
+            self.transitions.failing = True
+            self.transitions.hold()
+            generation = self.transitions.generation
             self.system.submit(lambda: self._fail(failure, generation))
 
-    def forget(self, child: Child[Any]) -> None:
-        """Count what an ended child has done, and give its name up."""
+    def forget(self, node: Node) -> None:
+        """Count what a node that has ended has done, and give its name up."""
         with self.system.lock:
-            if self._nodes.get(child.spec.name) is child:
-                del self._nodes[child.spec.name]
-                self._past += _counts(child)
+            if self._nodes.get(node.name) is node:
+                del self._nodes[node.name]
+                self._past += _counts(node)
+
+    def begin_again(self) -> None:
+        """Count restarts afresh, because it is itself restarted; under the lock."""
+        self.restarts += 1
+        self._window = RestartWindow(self.supervision.max_restarts, self.supervision.within)
 
     def below(self, child: Child[Any]) -> "Supervisor":
         """Return the supervisor of a child's own children."""
@@ -289,147 +261,26 @@ class Supervisor:
 
     def see_to_the_end_of(self, child: Child[Any]) -> None:
         """Have a child that was killed abandoned if it ignores that."""
-        self.system.submit(lambda: self._bury_in_time(child))
+        self.system.submit(lambda: self.transitions.bury_in_time(child))
 
     def kill_all(self) -> None:
         """Kill every child, youngest first."""
-        with self.system.lock:
-            self._closed = True
-            nodes = list(reversed(self._nodes.values()))
-        self.system.call(self._stopping.set)
-        for node in nodes:
+        self.transitions.close()
+        for _, node in reversed(self.nodes()):
             node.kill_all() if isinstance(node, Supervisor) else node.kill()
 
     def stop_all(self) -> Reply[None]:
         """Stop every child, youngest first; a child's actor can have new ones afterwards."""
-        return self.system.submit(self.terminate_all)
+        return self.system.submit(self.transitions.terminate_all)
 
     def all_gone(self) -> Reply[None]:
         """Return what is set when no child is left."""
-        return self.system.submit(self._all_gone)
-
-    # Coroutines, on the system's loop.
-
-    async def terminate_all(self, *, close: bool = False) -> None:
-        """Stop every child for good, youngest first."""
-        with self.system.lock:
-            self._closed = self._closed or close
-            nodes = list(reversed(self._nodes.values()))
-            for node in nodes:
-                self._hold(node)
-        self._stopping.set()
-        async with self._turn:
-            for node in nodes:
-                await self._terminate(node)
-        if not close:
-            self._stopping.clear()
-            self._failing = False
-
-    async def _stop_node(self, node: Node) -> bool:
-        self._hold(node)
-        async with self._turn:
-            alive = self._nodes.get(node.name if isinstance(node, Supervisor) else node.spec.name) is node
-            if alive:
-                await self._terminate(node)
-        return alive
-
-    async def _terminate(self, node: Node) -> None:
-        if isinstance(node, Supervisor):
-            await node.terminate_all(close=True)
-            with self.system.lock:
-                self._past += node.statistics()
-                if self._nodes.get(node.name) is node:
-                    del self._nodes[node.name]
-            return
-        node.give(Order.STOP)
-        if node.children is not None:
-            await node.children.terminate_all()
-        if not await _in_time(node.course.reach(Phase.STOPPED), node.spec.shutdown):
-            node.kill()
-            await node.course.reach(Phase.STOPPED)
-
-    async def _bury_in_time(self, child: Child[Any]) -> None:
-        if not await _in_time(child.course.reach(Phase.STOPPED), child.spec.shutdown):
-            await self._abandon(child)
-
-    async def _abandon(self, child: Child[Any]) -> None:
-        """Have a child go on without what it does."""
-        if not await _in_time(abandon_handler(child), child.spec.shutdown):
-            abandon_loop(child)
-
-    async def _all_gone(self) -> None:
-        for _, node in self.nodes():
-            if isinstance(node, Supervisor):
-                await node._all_gone()
-            else:
-                await node.course.reach(Phase.STOPPED)
-
-    async def _restart_group(
-        self, child: Node, concerned: list[Node], delay: float, failure: BaseException | None, generation: int
-    ) -> None:
-        async with self._turn:
-            self._pending -= 1
-            if self._is_moot(generation):
-                return
-            if isinstance(child, Child):
-                await child.course.reach(Phase.RESTARTING, Phase.SUSPENDED, Phase.STOPPED)
-            for node in reversed(concerned):
-                if node is not child or isinstance(node, Supervisor):
-                    await self._suspend(node)
-            if delay > 0 and await _in_time(self._stopping.wait(), delay):
-                return
-            for node in concerned:
-                await self._revive(node, failure, lambda: self._pending > 0 or self._is_moot(generation))
-
-    def _is_moot(self, generation: int) -> bool:
-        """Whether something that was asked for is overtaken: the supervisor fails, ends, or was restarted."""
-        return self._failing or self._closed or generation != self._generation
-
-    async def _suspend(self, node: Node) -> None:
-        if isinstance(node, Supervisor):
-            if node.restart is Restart.TEMPORARY:
-                await self._terminate(node)
-                return
-            async with node._turn:
-                node._generation += 1
-                for below in reversed(list(node._nodes.values())):
-                    await node._suspend(below)
-            return
-        if node.spec.restart is Restart.TEMPORARY:
-            await self._terminate(node)
-            return
-        node.give(Order.SUSPEND)
-        if node.children is not None:
-            await node.children.terminate_all()
-        gone = Phase.SUSPENDED, Phase.STOPPED
-        if not await _in_time(node.course.reach(*gone), node.spec.shutdown):
-            node.cut()
-            if not await _in_time(node.course.reach(*gone), node.spec.shutdown):
-                await self._abandon(node)
-                await node.course.reach(*gone)
-
-    async def _revive(self, node: Node, failure: BaseException | None, overtaken: "Callable[[], bool]") -> None:
-        """Start a node again, unless that has been overtaken: by a failure that concerns it, say."""
-        if isinstance(node, Child):
-            with self.system.lock:  # or it would take back an order that is given between the look and the revival
-                tried = None if overtaken() else node.revive(failure)
-            if tried is not None:
-                await tried
-            return
-        with self.system.lock:
-            node._failing = False
-            node._window = RestartWindow(node.supervision.max_restarts, node.supervision.within)
-            node.restarts += 1
-        for _, below in node.nodes():
-            await node._revive(below, failure, lambda: overtaken() or node._failing or node._pending > 0)
+        return self.system.submit(self.transitions.all_gone)
 
     async def _fail(self, failure: BaseException, generation: int) -> None:
-        async with self._turn:
-            if self._closed or generation != self._generation:
-                return
-            self.system.news.supervisor_failed(self.path or self.system.name, failure)
-            for node in reversed(list(self._nodes.values())):
-                await self._suspend(node)
+        if not await self.transitions.fail(generation):
+            return
+        self.system.news.supervisor_failed(self.path or self.system.name, failure)
         if self._owner is not None:
             self._owner.fail_with(failure)
         elif self._parent is None:
@@ -443,7 +294,7 @@ class Supervisor:
         if directive is Directive.ESCALATE:
             self.fail(failure)
         elif directive is Directive.STOP or node.restart is Restart.TEMPORARY:
-            self.system.submit(lambda: self._stop_node(node))
+            self.system.submit(lambda: self.transitions.stop(node))
         else:
             self.ask_restart(node, failure)
 
@@ -457,19 +308,11 @@ class Supervisor:
                 child.abandon()
                 raise
             self._nodes[child.spec.name] = child
-            if self._failing:
+            if self.transitions.failing:
                 child.course.order = Order.HOLD
         ActorRegistry.register(child.ref)
         child.start()
         return child.ref
-
-    def _hold(self, node: Node) -> None:
-        """Let a node finish the message in hand and handle no other."""
-        if isinstance(node, Supervisor):
-            for below in node._nodes.values():
-                node._hold(below)
-        else:
-            node.give(Order.HOLD)
 
     def _concerned(self, child: Node) -> list[Node]:
         nodes = list(self._nodes.values())
@@ -477,14 +320,9 @@ class Supervisor:
             return [child]
         return nodes if self.supervision.strategy is Strategy.ONE_FOR_ALL else nodes[nodes.index(child) :]
 
-    def _checked_name(self, name: object, kind: type) -> str:
-        if name is None:
-            return self.system.new_name(kind.__name__)
-        return checked_name(name, "a child's name")
-
     def _check_free(self, name: str) -> None:
         ended = self.system.closed if self._owner is None else self._owner.inbox.closed  # actors may, while it drains
-        if self._closed or ended:
+        if self.transitions.closed or ended:
             msg = f"{self!r} has stopped and takes no more children"
             raise ActorDeadError(msg)
         if name in self._nodes:
@@ -492,29 +330,8 @@ class Supervisor:
             raise ValueError(msg)
 
 
-def _again(kind: "type[AsyncActor] | Spawnable", args: Any, kwargs: Any) -> "Callable[[Cell[Any]], AsyncActor]":
-    """Return what makes a fresh actor; something that has one actor keeps it, and resets itself."""
-    if isinstance(kind, type):
-        return lambda cell: kind._construct_again(cell, args, kwargs)
-    return lambda cell: cell.actor
-
-
 def _counts(node: Node) -> Statistics:
     if isinstance(node, Supervisor):
         return node.statistics()
     own = node.ledger.balance()
     return own if node.children is None else own + node.children.statistics()
-
-
-async def _in_time(awaited: Awaitable[object], seconds: float) -> bool:
-    """Wait so many seconds at the most, and return whether it has come."""
-    try:
-        async with asyncio.timeout(seconds):
-            await awaited
-    except TimeoutError:
-        return False
-    return True
-
-
-def _is_actor_class(kind: type) -> bool:
-    return issubclass(kind, AsyncActor)

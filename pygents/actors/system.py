@@ -229,7 +229,7 @@ class ActorSystem:
                 except TimeoutError:
                     logger.warning("%r: the queued work was not done within %s seconds", self, self.now() - began)
             self._cut = []
-            await self.root.terminate_all(close=True)
+            await self.root.transitions.terminate_all(close=True)
             me = asyncio.current_task()
             while others := [task for task in self._tasks if task is not me]:
                 await asyncio.wait(others)

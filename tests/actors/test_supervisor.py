@@ -440,3 +440,31 @@ def test_a_system_works_without_a_loop():
         assert other.ask("x") == (1, "x")
     assert not ref.is_alive()
     assert not other.is_alive()
+
+
+async def test_a_child_spawned_while_its_supervisor_fails_waits_until_that_is_up_again():
+    class Plain(AsyncActor):  # without on_start it would run at once
+        def on_receive(self, message):
+            assert up == ["restarted"], "its supervisor has been started again"
+            return message
+
+    up = []
+
+    class Slow(Worker):
+        async def on_stop(self):
+            spawned.append(team.spawn(Plain, name="late").ask("hello", block=False))
+            await asyncio.sleep(1)
+
+        def on_restart(self, failure):
+            up.append("restarted")
+
+    spawned = []
+    policy = Supervision(max_restarts=0)
+    async with ActorSystem("s") as system:
+        team = system.supervisor("team", policy)
+        team.spawn(Slow, [], "slow", name="slow")
+        failing = team.spawn(Worker, [], "failing", name="failing")
+        failing.tell(boom())
+        await system.wait_idle()
+        (asked,) = spawned
+        assert await asked == "hello"

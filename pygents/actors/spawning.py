@@ -1,0 +1,109 @@
+"""Spawning: from what a user says of a child to its specification, and to the child."""
+
+# pyright: reportPrivateUsage=false
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from pygents.actors.actor import AsyncActor
+from pygents.actors.checks import checked, checked_name, checked_seconds
+from pygents.actors.child import Child
+from pygents.actors.child_spec import ChildSpec, Spawnable
+from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, check_dispatcher
+from pygents.actors.supervision import Restart, Supervision
+
+if TYPE_CHECKING:
+    from pygents.actors.cell import Cell
+    from pygents.actors.supervisor import Supervisor
+
+__all__ = ["Birth", "Options"]
+
+
+class Options(TypedDict):
+    """How a child is to be run, as a user says it."""
+
+    restart: Restart
+    supervision: Supervision | None
+    start_timeout: float
+    shutdown: float
+
+
+class Birth:
+    """What a child is made of, and made again of: a class of actors with arguments, or something that has its actor.
+
+    Raises:
+        TypeError: if it is neither, or the latter comes with a name or arguments
+
+    """
+
+    def __init__(
+        self, kind: "type[AsyncActor] | Spawnable", name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._kind = kind
+        self._args = args
+        self._kwargs = kwargs
+        if isinstance(kind, type):
+            if not _is_actor_class(kind):
+                raise TypeError(_text(kind))
+            self.name = name
+            """What the child is to be called; None if it is to be given a name."""
+            self.default_name = kind.__name__
+            """What its name begins with then."""
+            return
+        if not _is_spawnable(kind):
+            raise TypeError(_text(kind))
+        if name is not None or args or kwargs:
+            msg = f"{kind!r} is spawned as it is: under its own name, and without arguments"
+            raise TypeError(msg)
+        self.name = self.default_name = kind.name
+
+    def spec(self, name: str, path: str, dispatcher: type[Dispatcher] | None, options: Options) -> ChildSpec:
+        """Return how the child is to be run.
+
+        Raises:
+            TypeError: if something is of the wrong type
+            ValueError: if the name is empty or has a slash, or a time is not above zero
+
+        """
+        kind, own = self._kind, options["supervision"]
+        usual = kind.dispatcher if isinstance(kind, type) else LoopDispatcher
+        given = usual if dispatcher is None else dispatcher
+        check_dispatcher(name, given)
+        return ChildSpec(
+            name=checked_name(name, "a child's name"),
+            path=path,
+            make_again=self._again,
+            restart=checked("restart", options["restart"], Restart),
+            supervision=None if own is None else checked("supervision", own, Supervision),
+            start_timeout=checked_seconds("start_timeout", options["start_timeout"]),
+            shutdown=checked_seconds("shutdown", options["shutdown"]),
+            dispatcher=given,
+        )
+
+    def make(self, spec: ChildSpec, parent: "Supervisor") -> Child[Any]:
+        """Return the child, which is not started yet.
+
+        Raises:
+            Exception: what the constructor raised, or why the actor cannot be had
+
+        """
+        kind = self._kind
+        if isinstance(kind, type):
+            return Child(kind._construct(kind, self._args, self._kwargs), spec, parent)
+        return kind._child(spec, parent)
+
+    def _again(self, cell: "Cell[Any]") -> AsyncActor:
+        """Make a fresh actor; something that has one actor keeps it, and resets itself."""
+        kind = self._kind
+        return kind._construct_again(cell, self._args, self._kwargs) if isinstance(kind, type) else cell.actor
+
+
+def _text(kind: object) -> str:
+    return f"{kind!r} cannot be spawned: give an agent, or a class of AsyncActors and its arguments after it"
+
+
+def _is_actor_class(kind: type) -> bool:
+    return issubclass(kind, AsyncActor)
+
+
+def _is_spawnable(kind: object) -> bool:
+    return isinstance(kind, Spawnable)

@@ -1,0 +1,205 @@
+"""Transitions: what a supervisor does with several children together, youngest first or oldest first.
+
+Invariants:
+
+* Everything here runs on the system's loop. The transitions of one supervisor take turns at ``_turn``.
+* ``closed``, ``failing``, ``pending``, ``generation`` and the supervisor's nodes change under the system's lock.
+* A group that is asked for while another one is being restarted concerns every child that the other has not come to
+  yet: so the other stops there, and nothing is restarted twice.
+"""
+
+# pyright: reportPrivateUsage=false
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from pygents.actors.abandonment import abandon_handler, abandon_loop
+from pygents.actors.child import Child
+from pygents.actors.child_spec import Order, Phase
+from pygents.actors.supervision import Restart
+
+if TYPE_CHECKING:
+    from pygents.actors.supervisor import Node, Supervisor
+
+__all__ = ["Transitions", "hold"]
+
+_GONE = Phase.SUSPENDED, Phase.STOPPED
+
+
+class Transitions:
+    """The transitions of one supervisor."""
+
+    def __init__(self, supervisor: "Supervisor", nodes: "dict[str, Node]") -> None:
+        self._supervisor = supervisor
+        self._system = supervisor.system
+        self._nodes = nodes
+        self._turn = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self.closed = False
+        """Whether it takes no more children, for good."""
+        self.failing = False
+        """Whether it has failed, and has not been started again."""
+        self.pending = 0
+        """Restarts of groups that have been asked for, and not begun."""
+        self.generation = 0
+        """How often it was itself restarted: what was asked for before has been dealt with."""
+
+    def close(self) -> None:
+        """Take no more children; a wait for a backoff ends. On any thread."""
+        with self._system.lock:
+            self.closed = True
+        self._system.call(self._stopping.set)
+
+    def hold(self) -> None:
+        """Let all children finish the messages in hand and handle no other; under the lock, on any thread."""
+        for node in self._nodes.values():
+            hold(node)
+
+    async def terminate_all(self, *, close: bool = False) -> None:
+        """Stop every child for good, youngest first."""
+        with self._system.lock:
+            self.closed = self.closed or close
+            nodes = list(reversed(self._nodes.values()))
+            self.hold()
+        self._stopping.set()
+        async with self._turn:
+            for node in nodes:
+                await self._terminate(node)
+        if not close:
+            self._stopping.clear()
+            self.failing = False
+
+    async def stop(self, node: "Node") -> bool:
+        """Stop one child for good, and return whether it lived."""
+        with self._system.lock:
+            hold(node)
+        async with self._turn:
+            alive = self._nodes.get(node.name) is node
+            if alive:
+                await self._terminate(node)
+        return alive
+
+    async def all_gone(self) -> None:
+        """Wait until no child is left."""
+        for node in list(self._nodes.values()):
+            if isinstance(node, Child):
+                await node.course.reach(Phase.STOPPED)
+            else:
+                await node.transitions.all_gone()
+
+    async def bury_in_time(self, child: Child[Any]) -> None:
+        """Have a child that was killed abandoned if it ignores that."""
+        if not await _in_time(child.course.reach(Phase.STOPPED), child.spec.shutdown):
+            await _abandon(child)
+
+    async def restart_group(
+        self, child: "Node", concerned: "list[Node]", delay: float, failure: BaseException | None, generation: int
+    ) -> None:
+        """Stop all that a failed child's restart concerns, and start them again."""
+        async with self._turn:
+            self.pending -= 1
+            if self._is_moot(generation):
+                return
+            if isinstance(child, Child):
+                await child.course.reach(Phase.RESTARTING, *_GONE)
+            for node in reversed(concerned):
+                if node is not child or not isinstance(node, Child):
+                    await self._suspend(node)
+            if delay > 0 and await _in_time(self._stopping.wait(), delay):
+                return
+            for node in concerned:
+                await self._revive(node, failure, lambda: self.pending > 0 or self._is_moot(generation))
+
+    async def fail(self, generation: int) -> bool:
+        """Suspend all children because the supervisor has failed; return whether that is not overtaken."""
+        async with self._turn:
+            if self.closed or generation != self.generation:
+                return False
+            for node in reversed(list(self._nodes.values())):
+                await self._suspend(node)
+        return True
+
+    def _is_moot(self, generation: int) -> bool:
+        """Whether something that was asked for is overtaken: the supervisor fails, ends, or was restarted."""
+        return self.failing or self.closed or generation != self.generation
+
+    async def _terminate(self, node: "Node") -> None:
+        if not isinstance(node, Child):
+            await node.transitions.terminate_all(close=True)
+            self._supervisor.forget(node)
+            return
+        node.give(Order.STOP)
+        if node.children is not None:
+            await node.children.transitions.terminate_all()
+        if not await _in_time(node.course.reach(Phase.STOPPED), node.spec.shutdown):
+            node.kill()
+            await node.course.reach(Phase.STOPPED)
+
+    async def _suspend(self, node: "Node") -> None:
+        if node.restart is Restart.TEMPORARY:
+            await self._terminate(node)
+        elif isinstance(node, Child):
+            await _suspend_child(node)
+        else:
+            await node.transitions.suspend_all()
+
+    async def suspend_all(self) -> None:
+        """Suspend all children because the supervisor is restarted: what was asked for before is overtaken."""
+        async with self._turn:
+            self.generation += 1
+            for node in reversed(list(self._nodes.values())):
+                await self._suspend(node)
+
+    async def _revive(self, node: "Node", failure: BaseException | None, overtaken: Callable[[], bool]) -> None:
+        """Start a node again, unless that has been overtaken: by a failure that concerns it, say."""
+        if isinstance(node, Child):
+            with self._system.lock:  # or it would take back an order that is given between the look and the revival
+                tried = None if overtaken() else node.revive(failure)
+            if tried is not None:
+                await tried
+            return
+        await node.transitions.revive_all(failure, overtaken)
+
+    async def revive_all(self, failure: BaseException | None, overtaken: Callable[[], bool]) -> None:
+        """Start all children again, because the supervisor is."""
+        with self._system.lock:
+            self.failing = False
+            self._supervisor.begin_again()
+        for node in list(self._nodes.values()):
+            await self._revive(node, failure, lambda: overtaken() or self.failing or self.pending > 0)
+
+
+def hold(node: "Node") -> None:
+    """Let a node finish the message in hand and handle no other; under the lock, on any thread."""
+    if isinstance(node, Child):
+        node.give(Order.HOLD)
+    else:
+        node.transitions.hold()
+
+
+async def _suspend_child(child: Child[Any]) -> None:
+    child.give(Order.SUSPEND)
+    if child.children is not None:
+        await child.children.transitions.terminate_all()
+    if not await _in_time(child.course.reach(*_GONE), child.spec.shutdown):
+        child.cut()
+        if not await _in_time(child.course.reach(*_GONE), child.spec.shutdown):
+            await _abandon(child)
+            await child.course.reach(*_GONE)
+
+
+async def _abandon(child: Child[Any]) -> None:
+    """Have a child go on without what it does."""
+    if not await _in_time(abandon_handler(child), child.spec.shutdown):
+        abandon_loop(child)
+
+
+async def _in_time(awaited: Awaitable[object], seconds: float) -> bool:
+    """Wait so many seconds at the most, and return whether it has come."""
+    try:
+        async with asyncio.timeout(seconds):
+            await awaited
+    except TimeoutError:
+        return False
+    return True
