@@ -11,6 +11,7 @@ from typing import Any
 
 from pykka._envelope import Envelope
 
+from pygents.actors.envelope import Sent
 from pygents.decisions import Replace, Skip
 from pygents.serialization import Fields
 from pygents.turn import Turn
@@ -20,7 +21,7 @@ __all__ = ["Accepted", "DecidedWork", "Work", "copy_work", "decision_on", "load_
 type Work = Envelope[Turn[Any]]
 
 
-class Accepted(Envelope[Turn[Any]]):
+class Accepted(Sent[Turn[Any]]):
     """A turn that the agent has accepted: if it cannot run it later, that is the turn's failure."""
 
     __slots__ = ()

@@ -35,8 +35,10 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from pygents.actors.answers import answer, answer_dead, fail_reply, log, show
+from pygents.actors.envelope import sender
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.running import running
+from pygents.actors.statistics import Statistics
 from pygents.actors.watch import Ended, Watches
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ class Cell[A: AsyncActor]:
         self.dispatcher = dispatcher = type(self.actor).dispatcher.open(type(self.actor).__name__)
         self.ref._dispatcher, self.ref._cell = dispatcher, weakref.ref(self)
         self._context = copy_context()
-        self._context.run(running.set, self.ref)
+        self._context.run(self.enter_context)
         self.started = (
             not dispatcher.wakes_for_messages or getattr(self.actor.on_start, "__func__", None) is Actor.on_start
         )
@@ -98,6 +100,15 @@ class Cell[A: AsyncActor]:
                 self.lose_loop()
                 msg = f"{self.label} not found: its event loop is closed"
                 raise ActorDeadError(msg) from None
+
+    def enter_context(self) -> None:
+        """Set what the actor's code finds in its context."""
+        running.set(self.ref)
+        sender.set(None)
+
+    def statistics(self) -> Statistics | None:
+        """Return what has become of the actor's messages, if they are counted."""
+        return None
 
     def abandon(self) -> None:
         """Be dead because the start has failed: a constructor may have given its ref away."""

@@ -38,6 +38,7 @@ from pygents.actors.course import Course
 from pygents.actors.cuts import Cuts, FencedError
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.ending import die, end, tell_of_end
+from pygents.actors.envelope import sender
 from pygents.actors.failing import fail, fail_on, restart_alone
 from pygents.actors.incarnation import retire, start_again, start_first
 from pygents.actors.ledger import Ledger
@@ -45,6 +46,7 @@ from pygents.actors.loops import LoopEndedError
 from pygents.actors.ref import OwnStop
 from pygents.actors.reply import Reply
 from pygents.actors.running import running
+from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Restart, Supervision
 from pygents.actors.watch import Ended, Terminated
 
@@ -67,6 +69,7 @@ class Child[A: AsyncActor](Cell[A]):
     def __init__(self, actor: A, spec: ChildSpec, parent: "Supervisor") -> None:
         super().__init__(actor, spec.path)
         self.spec = spec
+        self.ref._path = spec.path
         self.parent = parent
         self.system = parent.system
         self.course = Course(self.system.lock)
@@ -84,7 +87,7 @@ class Child[A: AsyncActor](Cell[A]):
     @override
     def start(self) -> None:
         self._context = copy_context()
-        self._context.run(running.set, self.ref)
+        self._context.run(self.enter_context)
         self._open_dispatcher()
         self.ref._cell = weakref.ref(self)
         self.started = True
@@ -94,6 +97,11 @@ class Child[A: AsyncActor](Cell[A]):
             if self.inbox.release():
                 return
         self.wake()
+
+    @override
+    def enter_context(self) -> None:
+        running.set(self.ref)
+        sender.set(self.spec.path)
 
     def _open_dispatcher(self) -> None:
         self.dispatcher = self.ref._dispatcher = self.spec.dispatcher.open(self.spec.name, self.system.loop)
@@ -178,6 +186,14 @@ class Child[A: AsyncActor](Cell[A]):
         self.dispatcher.discard(self.end_with_loop)
         self._context = self._context.copy()  # what blocks the loop is inside the other
         self._open_dispatcher()
+
+    @override
+    def statistics(self) -> Statistics:
+        return self.ledger.balance()
+
+    def keep_statistics(self) -> None:
+        """Leave what has become of its messages to its ref, which outlives it."""
+        self.ref._past = self.ledger.balance()
 
     def idle(self) -> Reply[None]:
         """Return what is set when the child has nothing to do."""
@@ -348,19 +364,6 @@ class Child[A: AsyncActor](Cell[A]):
             self.activate()
         else:
             self.cuts.cancel(self.activation)
-
-    def rest(self, delay: float) -> None:
-        """Wait for the backoff before the next message is handled, or the next actor starts."""
-        loop = self.dispatcher.loop
-        if delay > 0 and loop is not None:
-            self.course.halt = True
-            self.comeback.rest(loop, delay, self._wake_up)
-
-    def _wake_up(self) -> None:
-        with self.system.lock:
-            self.course.halt = True
-        if self.course.parked:
-            self.activate()
 
     # Its end, on any thread.
 

@@ -35,6 +35,7 @@ def tell_of_end(child: "Child[Any]", how: Ended) -> None:
     if not child.course.enter(Phase.STOPPED):
         return
     child.settle()
+    child.keep_statistics()
     child.parent.forget(child)
     child.course.note_idle()
     child.watches.end(how)

@@ -36,7 +36,7 @@ async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseExc
     directive = child.policy.directive_for(error)
     if directive is Directive.RETRY:
         if child.ledger.go_back(envelope, child.policy.max_attempts, error):
-            child.rest(child.comeback.next_delay(child.policy, child.system.now()))
+            _rest(child, child.comeback.next_delay(child.policy, child.system.now()))
         return
     child.ledger.spend_failed(envelope, error)
     if directive is not Directive.RESUME:
@@ -60,7 +60,7 @@ async def restart_alone(child: "Child[Any]", failure: BaseException | None, dela
         child.course.enter(Phase.RESTARTING)
         child.comeback.due = delay is not None and child.course.order is None
     if delay is not None and child.comeback.due:
-        child.rest(delay)
+        _rest(child, delay)
 
 
 async def _apply(child: "Child[Any]", directive: Directive, error: BaseException) -> None:
@@ -75,6 +75,21 @@ async def _apply(child: "Child[Any]", directive: Directive, error: BaseException
         return
     child.settle()  # what has to follow has been asked for
     await restart_alone(child, error, delay)
+
+
+def _rest(child: "Child[Any]", delay: float) -> None:
+    """Wait for the backoff before the next message is handled, or the next actor starts."""
+    loop = child.dispatcher.loop
+    if delay > 0 and loop is not None:
+        child.course.halt = True
+        child.comeback.rest(loop, delay, lambda: _wake_up(child))
+
+
+def _wake_up(child: "Child[Any]") -> None:
+    with child.system.lock:
+        child.course.halt = True
+    if child.course.parked:
+        child.activate()
 
 
 def _report(child: "Child[Any]", error: BaseException, message: object) -> None:

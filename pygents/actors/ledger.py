@@ -18,6 +18,7 @@ from pykka.messages import _ActorStop
 
 from pygents.actors.answers import answer, answer_dead, fail_reply
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
+from pygents.actors.envelope import Sent
 from pygents.actors.statistics import Statistics
 from pygents.actors.watch import Terminated
 from pygents.errors import ActorFailedError
@@ -134,7 +135,7 @@ class Ledger:
             DeadLetter(
                 message=envelope.message,
                 recipient=self._path,
-                sender=None,
+                sender=envelope.sender if isinstance(envelope, Sent) else None,
                 reason=reason,
                 failure=failure,
                 at=time.time(),

@@ -16,9 +16,11 @@ from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
+from pygents.actors.envelope import Sent
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply, check_timeout
 from pygents.actors.running import who_runs
+from pygents.actors.statistics import Statistics
 from pygents.actors.watch import Ended, Terminated, Watches
 from pygents.errors import WouldDeadlockError
 
@@ -41,6 +43,8 @@ class _Cell(Protocol):
 
     def kill(self) -> None: ...
 
+    def statistics(self) -> Statistics | None: ...
+
 
 class ActorRef[A: Actor](PykkaRef[A]):
     """A reference to an actor: pykka's, plus ``tell_async``, ``ask_async`` and ``stop_async``."""
@@ -52,6 +56,11 @@ class ActorRef[A: Actor](PykkaRef[A]):
         self._dispatcher: Dispatcher | None = None
         self._cell: weakref.ref[_Cell] | None = None  # weak: a ref does not keep its actor
         self._watches: Watches | None = None
+        self._path: str | None = None  # in a system
+        self._past: Statistics | None = None  # what has become of its messages, once it has ended
+
+    def __str__(self) -> str:
+        return super().__str__() if self._path is None else f"{self.actor_class.__name__} ({self._path})"
 
     @property
     def serving_loop(self) -> asyncio.AbstractEventLoop | None:
@@ -70,7 +79,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
             ActorDeadError: if the actor takes no more messages
 
         """
-        envelope = Envelope(message)
+        envelope: Envelope[Any] = Sent(message)
         try:
             self.actor_inbox.put(envelope)
         except ActorDeadError:
@@ -114,7 +123,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
         reply: Reply[Any] = Reply(self)
         if block and (timeout is None or timeout > 0) and not self.actor_inbox.closed:
             self._refuse_to_block()
-        envelope = Envelope(message, reply_to=reply)
+        envelope: Envelope[Any] = Sent(message, reply)
         try:
             self.actor_inbox.put(envelope)
         except ActorDeadError:
@@ -248,6 +257,20 @@ class ActorRef[A: Actor](PykkaRef[A]):
             return await over
         finally:
             self._watches.discard(key)
+
+    def statistics(self) -> Statistics:
+        """Return what has become of the messages that the actor has accepted, of a supervised one.
+
+        Raises:
+            RuntimeError: if it has no supervisor
+
+        """
+        cell = self._find_cell()
+        counts = self._past or (None if cell is None else cell.statistics())
+        if counts is None:
+            msg = f"the messages of {self} are not counted: spawn it in an ActorSystem"
+            raise RuntimeError(msg)
+        return counts
 
     def _refuse_to_block(self) -> None:
         """Check that this thread may wait for the actor.

@@ -262,14 +262,18 @@ class TestDead:
 
 
 class TestTheRefItself:
-    async def test_is_pykkas_with_six_more_verbs_and_a_property(self):
+    async def test_is_pykkas_with_seven_more_verbs_and_a_property(self):
         ref = Echo.start()
         assert isinstance(ref, ActorRef)
         assert isinstance(ref, PykkaRef)
         added = {name for name in dir(ActorRef) if not name.startswith("_")} - set(dir(PykkaRef))
         assert added == {
-            *("ask_async", "kill", "serving_loop", "stop_async", "tell_async", "wait_stopped", "watch"),
+            *("ask_async", "kill", "serving_loop", "statistics", "stop_async", "tell_async", "wait_stopped", "watch"),
         }
+
+    async def test_has_no_statistics_without_a_supervisor(self):
+        with pytest.raises(RuntimeError, match="are not counted: spawn it in an ActorSystem"):
+            Echo.start().statistics()
 
     async def test_knows_the_loop_that_serves_it(self):
         assert Echo.start().serving_loop is asyncio.get_running_loop()

@@ -420,3 +420,72 @@ class TestWhatWasOnceWrong:
             with pytest.raises(ActorFailedError, match="cut in each of its 2 runs"):
                 await asked
             assert await second.ask_async("next") == (1, "next")
+
+
+class TestRefsInASystem:
+    async def test_have_the_counts_of_their_actor_also_when_it_has_ended(self):
+        async with ActorSystem("s") as system:
+            ref, other = system.spawn(Worker, [], "a", name="a"), system.spawn(Worker, [], "b", name="b")
+            await ref.ask_async("one")
+            ref.tell(boom())
+            other.tell("two")
+            await system.wait_idle()
+            counts = ref.statistics()
+            assert (counts.accepted, counts.handled, counts.dead_lettered, counts.queued) == (2, 1, 1, 0)
+            assert other.statistics().accepted == 1
+        assert ref.statistics() == counts
+
+    async def test_are_named_by_their_path(self):
+        async with ActorSystem("s") as system:
+            ref = system.supervisor("team").spawn(Echo, name="a")
+            assert str(ref) == "Echo (team/a)"
+            assert repr(ref) == "<ActorRef for Echo (team/a)>"
+            ref.kill()
+            with pytest.raises(ActorDeadError, match=r"Echo \(team/a\) not found"):
+                ref.tell(1)
+
+
+class TestSenders:
+    async def test_a_dead_letter_names_the_actor_that_sent_it(self):
+        class Sends(AsyncActor):
+            async def on_receive(self, message):
+                sent = asyncio.create_task(self.later(message))  # from a task of its own, too
+                message.tell("from the handler")
+                await sent
+
+            async def later(self, ref):
+                ref.tell("from a task")
+
+        async with ActorSystem("s") as system:
+            sends = system.supervisor("team").spawn(Sends, name="sends")
+            fails = system.spawn(Fails, name="fails")
+            sends.tell(fails)
+            await system.wait_idle()
+            fails.tell("from outside")
+            await system.wait_idle()
+            assert [(letter.message, letter.sender) for letter in system.dead_letters] == [
+                ("from the handler", "team/sends"),
+                ("from a task", "team/sends"),
+                ("from outside", None),
+            ]
+
+    async def test_an_actor_without_a_supervisor_that_a_supervised_one_starts_is_not_taken_for_it(self):
+        class Passes(Echo):
+            def on_receive(self, message):
+                message.tell("passed on")
+
+        class Starts(AsyncActor):
+            async def on_receive(self, message):
+                await Passes.start().ask_async(message)
+
+        async with ActorSystem("s") as system:
+            fails = system.spawn(Fails, name="fails")
+            await system.spawn(Starts).ask_async(fails)
+            await system.wait_idle()
+            (letter,) = system.dead_letters
+            assert letter.sender is None
+
+
+class Fails(AsyncActor):
+    def on_receive(self, message):
+        raise ValueError(message)
