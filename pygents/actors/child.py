@@ -310,9 +310,10 @@ class Child[A: AsyncActor](Cell[A]):
 
     @override
     def has_outlived_cancellation(self) -> bool:
-        if self.cuts.is_fenced():
+        if self.cuts.watchful and self.cuts.is_fenced():
             raise FencedError
-        return super().has_outlived_cancellation()
+        task: Any = self.activation  # as the cell does: a call more for each message would cost it a twentieth
+        return task is not None and (task.cancelling() or task._must_cancel)
 
     @override
     def is_thrown_away(self, error: BaseException) -> bool:
