@@ -14,7 +14,10 @@ from pygents.turn import Turn
 if TYPE_CHECKING:
     from pygents.agent import Agent
 
-__all__ = ["outside_turns", "run_agent_hooks", "run_hooks_for_failure", "show"]
+__all__ = ["FollowUp", "outside_turns", "run_agent_hooks", "run_hooks_for_failure", "show"]
+
+type FollowUp = Callable[["Agent", Turn[Any]], Awaitable[None]]
+"""What is done after a turn's last value: the hooks for AFTER_TURN are run, and a turn that it returned is put."""
 
 
 async def run_agent_hooks(

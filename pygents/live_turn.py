@@ -2,7 +2,6 @@
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pygents.acceptance import check_turn, is_turn
 from pygents.agent_child import UnhandledError
-from pygents.agent_hooks import outside_turns, run_agent_hooks, run_hooks_for_failure, show
+from pygents.agent_hooks import FollowUp, outside_turns, run_agent_hooks, run_hooks_for_failure, show
 from pygents.context import within
 from pygents.deciding import combined
 from pygents.hooks import AgentHook
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from pygents.work import Work
 
 __all__ = ["call_own", "receive"]
-
-type FollowUp = Callable[["Agent", Turn[Any]], Awaitable[None]]
 
 
 async def call_own(child: "AgentChild | None", name: str, *args: object) -> None:

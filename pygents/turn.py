@@ -1,55 +1,35 @@
 """Turn: what to run, with what, and how it ended.
 
-Plain Python: a turn runs in the task that asks it to, with no actor, thread or system.
+Plain Python, with no actor, thread or system. It holds the fields and keeps them valid; it must not know how a run goes
+about its work, nor how a turn is written as plain data.
 
-Invariant: a turn runs at most once at a time. ``_run`` in its ``__dict__`` marks the run; it is set with
-``setdefault``, a single step on every build of CPython, so two threads cannot both begin. Writes of the framework go to
-``__dict__``, past the guard that refuses the user's writes while it runs.
+Invariant: while a turn runs, which ``_run`` in its ``__dict__`` says to every thread, the user cannot set what it runs.
+The guard that sees to this is on attributes; the framework's own writes go to ``__dict__``, past it.
 """
 
-from asyncio import CancelledError, Task, get_running_loop
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import Token, copy_context
-from time import time
-from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
-from pygents.arguments import checked_kwargs, has_dynamic
-from pygents.called_with import called_with, evaluate_and_note, replaced_in
-from pygents.context import Frame, frame_for, leave, running, within
-from pygents.deciding import applied
-from pygents.decisions import Skip
-from pygents.errors import SafeExecutionError, WrongRunMethodError
-from pygents.generators import begin, only
-from pygents.hooks import TurnHook
-from pygents.intercept import check_hooks, intercept
-from pygents.invocation import (
-    CALL_NAME,
-    ExpiredError,
-    TimedSteps,
-    close,
-    judged,
-    outcome_of,
-    wait_in_time,
-)
+from pygents.arguments import checked_kwargs
+from pygents.called_with import called_with, replaced_in
+from pygents.context import frame_for
+from pygents.errors import SafeExecutionError
+from pygents.intercept import check_hooks
 from pygents.metadata import Moment
-from pygents.outcome import StopReason, fail, recorded
-from pygents.tool_functions import CoroutineTool, is_streaming
+from pygents.outcome import StopReason
 from pygents.turn_fields import CHECKS, checked_args, checked_metadata, checked_timeout, checked_tool
-from pygents.turn_hooks import decide_run
+from pygents.turn_run import value_of, values_of
 from pygents.turn_storage import load_turn, store_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 
-    from pygents.deciding import Decision
     from pygents.decisions import Replace
     from pygents.hooks import Hook
     from pygents.tool import Tool
-    from pygents.tool_functions import Outcome
 
 __all__ = ["StopReason", "Turn"]
 
-_COMPLETED = StopReason.COMPLETED
 _FREE = frozenset({"metadata", "output", "start_time", "end_time", "stop_reason"})
 
 
@@ -202,43 +182,6 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         """
         return await self.returning_in(frame_for(self))
 
-    async def returning_in(self, frame: Frame, decision: "Decision | None" = None) -> T:
-        """Run the turn as `returning` does, for the agent that a frame names and as that has decided.
-
-        The frame goes into the context of the tool's own task: the consumer's is left alone, which saves a twentieth.
-        """
-        state = self.__dict__
-        tool = self._begin(state, streams=False)
-        try:
-            decided = None
-            if self.hooks or decision is not None:
-                decided = await within(frame, decide_run(self, decision))
-            if decided is not None and isinstance(decided, Skip):  # None first: a call would cost every turn
-                output = decided.value
-            else:
-                context = copy_context()
-                context.run(running.set, frame)
-                loop = get_running_loop()
-                began = loop.time()
-                attempt = self._attempt(tool, state, decided)
-                task = Task(attempt, loop=loop, name=CALL_NAME, context=context, eager_start=True)
-                if not task.done():
-                    await wait_in_time(task, began, self.timeout, tool)
-                output, failure = task.result() if not task.cancelled() else outcome_of(task)
-                if failure is not None:
-                    raise judged(failure)  # noqa: TRY301 (told below, like what a hook raises)
-            state["output"] = output
-            state["stop_reason"] = _COMPLETED
-            if self.hooks:
-                await within(frame, intercept(self.hooks, TurnHook.AFTER_RUN, self))
-        except BaseException as error:  # noqa: BLE001 (raised again)
-            raise await within(frame, recorded(self, error))  # noqa: B904 (it is the error, or has its cause)
-        else:
-            return output  # type: ignore[no-any-return]  # pyright: ignore[reportReturnType] (a cast is a call)
-        finally:
-            state["end_time"] = time()
-            del state["_run"]
-
     def yielding(self) -> "AsyncGenerator[T]":
         """Run the turn and stream the values of its tool, an async generator function.
 
@@ -251,118 +194,11 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
         """
         return self.yielding_as(None)
 
-    async def yielding_as(  # noqa: C901, PLR0912, PLR0915 (only a generator itself can yield)
-        self, decision: "Decision | None"
-    ) -> "AsyncGenerator[T]":
-        """Run the turn as `yielding` does, and as the agent that runs it has decided."""
-        state = self.__dict__
-        tool = self._begin(state, streams=True)
-        token = self._enter()
-        frame = running.get()
-        steps = TimedSteps(self.timeout, tool)
-        values: AsyncGenerator[T] | None = None
-        state["output"] = output = list[T]()
-        try:
-            decided = None
-            if self.hooks or decision is not None:
-                decided = await decide_run(self, decision)
-            values = await steps.step(self._open(tool, decided))
-            clock = steps.clock
-            while True:
-                if steps.left <= 0:
-                    raise ExpiredError  # noqa: TRY301 (judged below, like what the tool raises)
-                step: Any = anext(values) if output else begin(values)
-                started = clock()
-                try:
-                    try:
-                        waits_for = step.send(None)
-                    except StopIteration as stop:
-                        value = stop.value
-                        steps.left += started - clock()
-                    except (CancelledError, GeneratorExit) as error:  # the tool's own: it has not suspended
-                        raise judged(error)  # noqa: B904 (it has its cause)
-                    else:
-                        value = await steps.suspended(step, waits_for, started)
-                except StopAsyncIteration:
-                    break
-                output.append(value)
-                if self.hooks:
-                    await intercept(self.hooks, TurnHook.ON_VALUE, self, value)
-                if token is not None:
-                    running.reset(token)
-                token = None
-                yield value
-                token = None if running.get() is frame else running.set(frame)
-            state["stop_reason"] = _COMPLETED
-            if self.hooks:
-                await intercept(self.hooks, TurnHook.AFTER_RUN, self)
-        except GeneratorExit:
-            token = running.set(frame)
-            state["stop_reason"] = StopReason.CANCELLED
-            if values is not None:
-                await close(values, tool)
-            raise
-        except BaseException as error:  # noqa: BLE001 (raised again)
-            token = token or running.set(frame)
-            failure: BaseException = error
-            if values is not None:
-                try:
-                    await close(values, tool)
-                except CancelledError as cancelled:  # the consumer's own goes before the turn's failure
-                    failure = cancelled
-            await fail(self, failure)
-        finally:
-            if token is not None:
-                leave(token)
-            state["end_time"] = time()
-            del state["_run"]
-
-    def _begin(self, state: dict[str, Any], *, streams: bool) -> "Tool":
-        tool = self.tool
-        if tool is None:
-            msg = "Turn has no tool: set turn.tool before it runs"
-            raise ValueError(msg)
-        if is_streaming(tool) is not streams:
-            raise WrongRunMethodError(tool.metadata.name, "returning" if streams else "yielding")
-        run = time()
-        if state.setdefault("_run", run) is not run:
-            msg = f"{self!r} is running: a turn runs once at a time"
-            raise SafeExecutionError(msg)
-        state["start_time"] = run
-        state["end_time"] = state["stop_reason"] = state["output"] = state["_called_with"] = state["_due"] = None
-        return tool
-
-    def _enter(self) -> Token[object] | None:
-        frame = running.get()
-        if type(frame) is tuple and frame[1] is self:
-            return None
-        return running.set(frame_for(self))
-
-    def _attempt(
-        self, tool: "Tool", state: dict[str, Any], replaced: "Replace | None"
-    ) -> "Coroutine[Any, Any, Outcome[T]]":
-        """Return the call of a coroutine tool, which lets nothing that it raises out of the task that runs it."""
-        args, kwargs = given, named = [*self.args], {**self.kwargs}
-        if replaced is not None:
-            args, kwargs = applied(replaced, given, named)
-        if type(tool) is not CoroutineTool or has_dynamic(args, kwargs):
-            return self._evaluate_and_attempt(tool, replaced)
-        state["_called_with"] = args, kwargs, replaced, given, named
-        return CoroutineTool.attempt(tool, args, kwargs)  # whatever attributes its function has
-
-    async def _evaluate_and_attempt(self, tool: "Tool", replaced: "Replace | None") -> "Outcome[T]":
-        try:
-            args, kwargs = await evaluate_and_note(self, replaced)
-            return await tool(*args, **kwargs), None
-        except BaseException as error:  # noqa: BLE001 (handed to the consumer)
-            return None, error
-
-    async def _open(self, tool: "Tool", decided: "Skip | Replace | None") -> "AsyncGenerator[T]":
-        """Call an async generator tool, or make what stands in for it."""
-        if isinstance(decided, Skip):
-            return only(decided.value)
-        args, kwargs = await evaluate_and_note(self, decided)
-        return cast("AsyncGenerator[T]", tool(*args, **kwargs))
+    # The functions themselves: a method around each would cost every turn a call.
+    returning_in = value_of
+    """Run the turn as `returning` does, for the agent that a frame names and as that has decided."""
+    yielding_as = values_of
+    """Run the turn as `yielding` does, and as the agent that runs it has decided."""
 
     def copy(self) -> "Turn[T]":
         """Return a new turn that is to do the same; its arguments are shared, dynamic ones not evaluated."""
