@@ -27,9 +27,11 @@ from pygents.agent_cell import AgentCell
 from pygents.agent_child import AgentChild
 from pygents.agent_hooks import run_agent_hooks
 from pygents.context import current_agent, current_turn, frame_for, within
-from pygents.decisions import Replace, Skip
-from pygents.drainer import Drainer, Result, running_error
-from pygents.errors import SafeExecutionError
+from pygents.deciding import denial
+from pygents.decisions import Deny, Replace, Skip
+from pygents.drainer import Drainer, Result, lives_error, running_error
+from pygents.errors import SafeExecutionError, TurnDeniedError
+from pygents.hook_time import hook_seconds
 from pygents.hooks import AgentHook
 from pygents.live_turn import call_own, receive
 from pygents.outcome import Due, StopReason
@@ -106,6 +108,7 @@ class AgentActor(AsyncActor):
         if not self.actor_inbox.claim():
             raise running_error(agent)
         self.cell = child = AgentChild(self, agent, spec, parent)
+        self._drainer.give_way(child)
         if (restored := self.actor_inbox.in_hand) is not None:
             child.resumed = restored if restored.message.stop_reason is StopReason.COMPLETED else None
             self.actor_inbox.put_back(restored)
@@ -202,10 +205,15 @@ class AgentActor(AsyncActor):
         """
         if self.actor_inbox.closed:
             raise self._stopped()
-        decision = await within(frame_for(current_turn(), agent), decide_put(agent, turn))
-        check_turn(agent, turn)  # again: a hook may have changed it
-        (enqueue or self.deliver)(turn, decision)
-        await run_agent_hooks(agent, current_turn(), AgentHook.AFTER_PUT, agent, turn)
+        limit = None if self.child is None else hook_seconds.set(self.child.system.hook_timeout)
+        try:
+            decision = await within(frame_for(current_turn(), agent), decide_put(agent, turn))
+            check_turn(agent, turn)  # again: a hook may have changed it
+            (enqueue or self.deliver)(turn, decision)
+            await run_agent_hooks(agent, current_turn(), AgentHook.AFTER_PUT, agent, turn)
+        finally:
+            if limit is not None:
+                hook_seconds.reset(limit)
 
     def run(self, agent: "Agent") -> Run[Result]:
         """Return the results of draining the mailbox until it is empty.
@@ -215,8 +223,7 @@ class AgentActor(AsyncActor):
 
         """
         if self.child is not None:
-            msg = f"{self} lives in a system, which runs its turns: use tell(), ask() or put()"
-            raise SafeExecutionError(msg)
+            raise lives_error(self)
         if self.is_running(agent):
             raise running_error(agent)
         return self._drainer.run(agent)
@@ -255,7 +262,10 @@ class AgentActor(AsyncActor):
             turn.__dict__["_due"] = Due.PUT  # what it is left with, if the consumer is cancelled from here on
             output: object = turn.output
             if is_turn(output):
-                await self.put(agent, check_turn(agent, output), self._deliver_in_place)
+                try:
+                    await self.put(agent, check_turn(agent, output), self._deliver_in_place)
+                except TurnDeniedError as error:
+                    raise denial(Deny(error.reason), turn) from error  # of the turn that returned it
 
     def _deliver_in_place(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
         self.actor_inbox.put_in_place(make_work(turn, decision))

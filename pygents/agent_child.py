@@ -10,9 +10,10 @@ from pygents.actors.actor import AsyncActor
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec
 from pygents.actors.dead_letters import DeadLetterReason
-from pygents.actors.supervision import Supervision
+from pygents.actors.supervision import Directive, Supervision
 from pygents.actors.supervisor import Supervisor
-from pygents.errors import TurnDeniedError
+from pygents.deciding import is_denial
+from pygents.hook_time import hook_seconds
 from pygents.registry import AgentRegistry
 
 if TYPE_CHECKING:
@@ -28,12 +29,18 @@ class UnhandledError(TypeError):
 class AgentChild(Child[AsyncActor]):
     """Runs an agent's actor under a supervisor; it keeps the agent alive."""
 
-    __slots__ = ("agent", "resumed")
+    __slots__ = ("agent", "directed", "resumed")
 
     def __init__(self, actor: AsyncActor, agent: "Agent", spec: ChildSpec, parent: Supervisor) -> None:
         super().__init__(actor, spec, parent)
         self.agent = agent
+        self.directed: tuple[BaseException, Directive] | None = None  # what hooks have said about a failure
         self.resumed: Envelope[Any] | None = None  # a restored turn whose tool had completed: only the rest is done
+
+    @override
+    def enter_context(self) -> None:
+        super().enter_context()
+        hook_seconds.set(self.system.hook_timeout)
 
     @property
     @override
@@ -45,13 +52,21 @@ class AgentChild(Child[AsyncActor]):
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
         if isinstance(error, UnhandledError):
             self.ledger.bury(envelope, DeadLetterReason.UNHANDLED, error)
-        elif isinstance(error, TurnDeniedError):  # no failure: nobody is asked what to do about it
+        elif is_denial(error, envelope.message):  # no failure: nobody is asked what to do about it
             if envelope.reply_to is None:
                 self.inbox.done(envelope)
             else:
                 self.ledger.spend_failed(envelope, error)
         else:
             await super().message_failed(envelope, error)
+
+    @override
+    def directive_for(self, failure: BaseException) -> Directive:
+        """Return what a hook has said, or else what the policy says."""
+        directed, self.directed = self.directed, None
+        if directed is not None and directed[0] is failure:
+            return directed[1]
+        return super().directive_for(failure)
 
     @override
     def leave_pykka(self) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from pygents.actors.supervision import Directive
 from pygents.context import frame_for, within
-from pygents.deciding import Decision
-from pygents.errors import TurnCancelledError, TurnDeniedError
+from pygents.deciding import Decision, is_denial
+from pygents.errors import TurnCancelledError
 from pygents.hooks import AgentHook
 from pygents.intercept import LeakedCancellationError, intercept, run_failure_hooks
 from pygents.outcome import StopReason
@@ -41,15 +42,15 @@ async def outside_turns[T](hooks: Awaitable[T]) -> T:
         raise TurnCancelledError(leak.reason) from leak.__cause__
 
 
-async def run_hooks_for_failure(agent: "Agent", turn: Turn[Any], failure: BaseException) -> None:
-    """Run the hooks for how a turn has failed; that it was denied is no failure."""
-    if not agent.hooks or isinstance(failure, TurnDeniedError):
-        return
+async def run_hooks_for_failure(agent: "Agent", turn: Turn[Any], failure: BaseException) -> Directive | None:
+    """Run the hooks for how a turn has failed, and return what they say is to be done; a denial is no failure."""
+    if not agent.hooks or is_denial(failure, turn):
+        return None
     if turn.stop_reason is StopReason.TIMEOUT:
         hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_TIMEOUT, failure, agent, turn)
     else:
         hooks = run_failure_hooks(agent.hooks, AgentHook.ON_TURN_ERROR, failure, agent, turn, failure)
-    await within(frame_for(turn, agent), hooks)
+    return await within(frame_for(turn, agent), hooks)
 
 
 async def show(

@@ -28,11 +28,12 @@ from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 
 if TYPE_CHECKING:
+    from pygents.actors.cell import Cell
     from pygents.actors.dispatcher import CallerDispatcher
     from pygents.agent import Agent
     from pygents.agent_cell import AgentCell
 
-__all__ = ["Drainer", "Result", "running_error"]
+__all__ = ["Drainer", "Result", "lives_error", "running_error"]
 
 type Result = tuple[Turn[Any], Any]
 """A turn, and its value or one of its values."""
@@ -47,11 +48,16 @@ class Drainer:
 
     """
 
-    __slots__ = ("_cell", "_hand")
+    __slots__ = ("_cell", "_hand", "_successor")
 
     def __init__(self, cell: "AgentCell", follow_up: FollowUp) -> None:
         self._cell = cell
         self._hand = Hand(cell, follow_up)
+        self._successor: Cell[Any] | None = None
+
+    def give_way(self, successor: "Cell[Any]") -> None:
+        """Drain no more, because the agent lives in a system from now on; for the holder of the claim."""
+        self._successor = successor
 
     def run(self, agent: "Agent") -> Run[Result]:
         """Return the results of draining the mailbox until it is empty."""
@@ -136,6 +142,8 @@ class Drainer:
             else:
                 await other.close()
         try:
+            if self._successor is not None:  # spawned since the run was made
+                raise lives_error(self._cell.label)  # noqa: TRY301 (below, the claim is given back)
             drain.begin()
         except BaseException:
             self._release()
@@ -152,8 +160,17 @@ class Drainer:
 
     def _release(self) -> None:
         """Give the mailbox back; if a stop is queued behind turns that stay, carry it out."""
-        if not self._cell.inbox.release():
+        if self._cell.inbox.release():
+            return
+        if self._successor is None:
             self._cell.end_undrained()
+        else:
+            self._successor.wake()
+
+
+def lives_error(label: object) -> SafeExecutionError:
+    """Return what is raised if somebody wants to run an agent that a system runs."""
+    return SafeExecutionError(f"{label} lives in a system, which runs its turns: use tell(), ask() or put()")
 
 
 def running_error(agent: "Agent") -> SafeExecutionError:

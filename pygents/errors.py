@@ -7,6 +7,7 @@ by ``pygents``, those of the runtime (``ActorFailedError``, ``WouldDeadlockError
 
 __all__ = [
     "ActorFailedError",
+    "HookTimeoutError",
     "SafeExecutionError",
     "StartTimeoutError",
     "SystemFailedError",
@@ -66,6 +67,20 @@ class TurnDeniedError(Exception):
 
     def __str__(self) -> str:
         return f"Turn denied: {self.reason}"
+
+
+class HookTimeoutError(TimeoutError):
+    """Raised for a hook that took longer than its actor system allows; it was cancelled, and has ended."""
+
+    def __init__(self, hook: str, seconds: float) -> None:
+        super().__init__(hook, seconds)
+        self.hook = hook
+        """The hook's name."""
+        self.seconds = seconds
+        """The seconds that it may take."""
+
+    def __str__(self) -> str:
+        return f"the hook {self.hook!r} was cancelled: it took longer than {self.seconds} s, its system's hook_timeout"
 
 
 class TurnTimeoutError(TimeoutError):

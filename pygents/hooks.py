@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
+from pygents.actors.supervision import Directive
 from pygents.arguments import check_fixed, merge_fixed
-from pygents.deciding import Decision
+from pygents.deciding import Decision, Verdict
 from pygents.decorated import Decorated
 from pygents.hook_types import AgentHook, HookType, MemoryHook, ToolHook, TurnHook, checked_hook_type
 from pygents.locks import CrossLoopLock, check_lock
@@ -38,7 +39,7 @@ class Hook(Protocol):
     """Its name, what it does, and when it last ran."""
     type: HookType | tuple[HookType, ...]
     """The event it is for, or a tuple of them."""
-    fn: Callable[..., Awaitable[Decision | None]]
+    fn: Callable[..., Awaitable[Verdict | None]]
     """The function that was decorated."""
     lock: asyncio.Lock | None
     """What lets one invocation run at a time; None without ``lock=True``."""
@@ -48,8 +49,8 @@ class Hook(Protocol):
         """The same as ``type``."""
         ...
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[Decision | None]:
-        """Run the hook, and give back what it has decided."""
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[Verdict | None]:
+        """Run the hook, and give back what it says."""
         ...
 
 
@@ -58,7 +59,7 @@ class _HookFunction(Decorated):
 
     def __init__(
         self,
-        fn: Callable[..., Awaitable[Decision | None]],
+        fn: Callable[..., Awaitable[Verdict | None]],
         hook_type: HookType | tuple[HookType, ...],
         lock: asyncio.Lock | None,
         fixed: dict[str, Any],
@@ -79,7 +80,7 @@ class _HookFunction(Decorated):
         """The same as ``type``."""
         return self.type
 
-    async def __call__(self, /, *args: Any, **kwargs: Any) -> Decision | None:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Verdict | None:
         """Run the function, with the fixed keyword arguments, under the lock if there is one."""
         if self._fixed:
             kwargs = await merge_fixed(self._fixed, kwargs, f"hook {self.__name__!r}")
@@ -88,7 +89,7 @@ class _HookFunction(Decorated):
         async with self.lock:
             return await self._run(args, kwargs)
 
-    async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Decision | None:
+    async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Verdict | None:
         times = self.metadata.__dict__
         times["start_time"] = time()
         try:
@@ -99,11 +100,20 @@ class _HookFunction(Decorated):
 
 type _On[**P] = Callable[[Callable[P, Awaitable[None]]], Hook]
 type _Before[**P] = Callable[[Callable[P, Awaitable[Decision | None]]], Hook]
+type _Failed[**P] = Callable[[Callable[P, Awaitable[Directive | None]]], Hook]
+type _Any = Callable[[Callable[..., Awaitable[Verdict | None]]], Hook]
 
 
 @overload
 def hook(
-    type: Literal[ToolHook.BEFORE_INVOKE] | Sequence[HookType],
+    type: Sequence[HookType],
+    *,
+    lock: bool = False,
+    **fixed_kwargs: object,
+) -> _Any: ...
+@overload
+def hook(
+    type: Literal[ToolHook.BEFORE_INVOKE],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
@@ -152,11 +162,18 @@ def hook(
 ) -> "_Before[Agent, Turn[Any]]": ...
 @overload
 def hook(
-    type: Literal[AgentHook.AFTER_PUT, AgentHook.ON_TURN_TIMEOUT, AgentHook.AFTER_TURN],
+    type: Literal[AgentHook.AFTER_PUT, AgentHook.AFTER_TURN],
     *,
     lock: bool = False,
     **fixed_kwargs: object,
 ) -> "_On[Agent, Turn[Any]]": ...
+@overload
+def hook(
+    type: Literal[AgentHook.ON_TURN_TIMEOUT],
+    *,
+    lock: bool = False,
+    **fixed_kwargs: object,
+) -> "_Failed[Agent, Turn[Any]]": ...
 @overload
 def hook(
     type: Literal[AgentHook.ON_TURN_VALUE],
@@ -170,7 +187,7 @@ def hook(
     *,
     lock: bool = False,
     **fixed_kwargs: object,
-) -> "_On[Agent, Turn[Any], BaseException]": ...
+) -> "_Failed[Agent, Turn[Any], BaseException]": ...
 @overload
 def hook(
     type: Literal[ToolHook.ON_YIELD, ToolHook.AFTER_INVOKE],
@@ -193,8 +210,9 @@ def hook(
 ) -> Callable[[Callable[..., Awaitable[Any]]], Hook]:
     """Make an async function a hook, and register it under its name.
 
-    A hook for BEFORE_PUT, BEFORE_TURN, BEFORE_RUN or BEFORE_INVOKE may return a `Deny`, `Skip` or `Replace`; there,
-    anything else but None is a TypeError. What other hooks return is ignored.
+    A hook for BEFORE_PUT, BEFORE_TURN, BEFORE_RUN or BEFORE_INVOKE may return a `Deny`, `Skip` or `Replace`; one for
+    ON_TURN_ERROR or ON_TURN_TIMEOUT a `Directive` for the agent's supervisor. There, anything else but None is a
+    TypeError. What other hooks return is ignored.
 
     Args:
         type: the event it is for, or a list of events; a hook for several must accept the arguments of each
@@ -211,7 +229,7 @@ def hook(
     hook_type = checked_hook_type(type)
     check_lock(lock)
 
-    def decorate(fn: Callable[..., Awaitable[Decision | None]]) -> Hook:
+    def decorate(fn: Callable[..., Awaitable[Verdict | None]]) -> Hook:
         if not inspect.iscoroutinefunction(fn):
             msg = f"Hook must be async: {fn!r} is not a coroutine function"
             raise TypeError(msg)

@@ -7,12 +7,14 @@ like the consumer's own, so `intercept` tells them apart: by whether the task ha
 import asyncio
 import logging
 from asyncio import CancelledError
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.actors.answers import show
-from pygents.deciding import Decision, checked_decision, combined, is_final
+from pygents.actors.supervision import Directive
+from pygents.deciding import Decision, checked_decision, checked_directive, combined, is_final
 from pygents.errors import TurnCancelledError
+from pygents.hook_time import in_hook_time
 from pygents.hook_types import type_of
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: An
     """
     decision: Decision | None = None
     for hook in hooks_for(hooks, hook_type):
-        returned = await hook(*args, **kwargs)
+        returned = await in_hook_time(hook(*args, **kwargs), hook)
         if returned is not None:
             decision = combined(decision, checked_decision(returned, hook, hook_type))
             if is_final(decision):
@@ -87,14 +89,7 @@ async def intercept(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: An
         BaseException: what else a hook raised
 
     """
-    requests = cancel_requests()
-    try:
-        return await run_hooks(hooks, hook_type, *args)
-    except CancelledError as error:
-        if _asked_to_cancel_since(requests):
-            raise
-        msg = f"a hook for {hook_type} let a CancelledError out that nobody had asked for"
-        raise LeakedCancellationError(msg) from error
+    return await _judged(run_hooks(hooks, hook_type, *args), hook_type)
 
 
 async def run_failure_hooks(
@@ -103,19 +98,43 @@ async def run_failure_hooks(
     failure: BaseException,
     /,
     *args: Any,
-) -> None:
+) -> Directive | None:
     """Run hooks while `failure` is being handled: it stays the outcome, whatever they raise.
 
     What a hook raises is logged and added to the failure as a note. Only a cancellation of the consumer goes through,
     and what is no hook's: a ``KeyboardInterrupt``, and the ``GeneratorExit`` of a consumer that is thrown away.
+
+    Returns:
+        What is to be done about the failure, as the first hook says that says so, if the event takes a directive.
+
     """
+    directive: Directive | None = None
     for hook in tuple(hooks):
         try:
-            await intercept((hook,), hook_type, *args)
+            said = await _judged(_directive_of(hook, hook_type, args), hook_type)
+            directive = directive or said
         except LeakedCancellationError as leak:
             _note(failure, hook_type, cast("CancelledError", leak.__cause__))
         except (Exception, SystemExit) as error:  # noqa: BLE001 (logged)
             _note(failure, hook_type, error)
+    return directive
+
+
+async def _directive_of(hook: "Hook", hook_type: "HookType", args: Sequence[Any]) -> Directive | None:
+    if not hooks_for((hook,), hook_type):
+        return None
+    return checked_directive(await in_hook_time(hook(*args), hook), hook, hook_type)
+
+
+async def _judged[T](hooks: Awaitable[T], hook_type: "HookType") -> T:
+    requests = cancel_requests()
+    try:
+        return await hooks
+    except CancelledError as error:
+        if _asked_to_cancel_since(requests):
+            raise
+        msg = f"a hook for {hook_type} let a CancelledError out that nobody had asked for"
+        raise LeakedCancellationError(msg) from error
 
 
 def cancel_requests() -> int:

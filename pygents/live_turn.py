@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from pygents.acceptance import check_turn, is_turn
 from pygents.agent_child import UnhandledError
 from pygents.agent_hooks import FollowUp, outside_turns, run_agent_hooks, run_hooks_for_failure, show
-from pygents.context import within
-from pygents.deciding import combined
+from pygents.context import Frame, within
+from pygents.deciding import combined, denial
+from pygents.errors import TurnDeniedError
 from pygents.hooks import AgentHook
 from pygents.outcome import fail, failure_behind
 from pygents.tool_functions import is_streaming
@@ -52,32 +53,51 @@ async def receive(child: "AgentChild", message: object, follow_up: FollowUp) -> 
         turn = check_turn(agent, message)
     except (TypeError, ValueError) as error:
         raise UnhandledError(str(error)) from error
-    resumed, child.resumed = child.resumed, None
-    if resumed is None or resumed is not child.inbox.in_hand:
-        turn.__dict__["_run_number"] = child.ledger.attempt
-        await _run(agent, turn, decision_on(cast("Work", child.inbox.in_hand)))
-    if agent.hooks or isinstance(turn.output, Turn):
-        await follow_up(agent, turn)
-    return cast("object", turn.output)  # pyright: ignore[reportUnknownMemberType]
-
-
-async def _run(agent: "Agent", turn: Turn[Any], decision: "Decision | None") -> None:
-    if agent.hooks:
-        decided = await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
-        decision = combined(decision, decided)
-    frame = (weakref.ref(agent), turn)
+    news, path = child.system.news, child.spec.path
+    if news.is_read:
+        news.turn_started(path, turn, child.ledger.attempt)
     try:
-        if is_streaming(turn.tool):
-            await within(frame, _run_generator(agent, turn, decision))
-        else:
-            value = await turn.returning_in(frame, decision)
-            if agent.hooks:
-                await show(agent, turn, value, partial(fail, turn))
+        await _run(child, turn, follow_up)
     except BaseException as error:
         failure = failure_behind(turn, error)
         if not isinstance(failure, asyncio.CancelledError):
-            await run_hooks_for_failure(agent, turn, failure)
+            directive = await run_hooks_for_failure(agent, turn, failure)
+            child.directed = None if directive is None else (error, directive)
+        if news.is_read:
+            news.turn_failed(path, turn, failure)
         raise
+    if news.is_read:
+        news.turn_completed(path, turn)
+    return cast("object", turn.output)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def _run(child: "AgentChild", turn: Turn[Any], follow_up: FollowUp) -> None:
+    agent = child.agent
+    frame = (weakref.ref(agent), turn)
+    resumed, child.resumed = child.resumed, None
+    if resumed is None or resumed is not child.inbox.in_hand:
+        turn.__dict__["_run_number"] = child.ledger.attempt
+        await _run_tool(agent, turn, frame, decision_on(cast("Work", child.inbox.in_hand)))
+    if agent.hooks or isinstance(turn.output, Turn):  # else nothing follows from it
+        try:
+            await follow_up(agent, turn)
+        except BaseException as error:  # noqa: BLE001 (raised again by the turn)
+            await within(frame, fail(turn, error))
+
+
+async def _run_tool(agent: "Agent", turn: Turn[Any], frame: Frame, decision: "Decision | None") -> None:
+    if agent.hooks:
+        try:
+            decided = await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
+        except TurnDeniedError as error:
+            raise denial(error, turn)  # noqa: B904 (it is the error)
+        decision = combined(decision, decided)
+    if is_streaming(turn.tool):
+        await within(frame, _run_generator(agent, turn, decision))
+        return
+    value = await turn.returning_in(frame, decision)
+    if agent.hooks:
+        await show(agent, turn, value, partial(fail, turn))
 
 
 async def _run_generator(agent: "Agent", turn: Turn[Any], decision: "Decision | None") -> None:

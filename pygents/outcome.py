@@ -5,7 +5,8 @@ from asyncio import CancelledError
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from pygents.errors import TurnCancelledError, TurnDeniedError, TurnTimeoutError
+from pygents.deciding import is_denial
+from pygents.errors import TurnCancelledError, TurnTimeoutError
 from pygents.hooks import TurnHook
 from pygents.intercept import LeakedCancellationError, run_failure_hooks
 from pygents.invocation import ExpiredError
@@ -77,7 +78,7 @@ async def recorded(turn: "Turn[Any]", error: BaseException) -> BaseException:
     else:
         turn.stop_reason = StopReason.ERROR
         failure = error
-        if isinstance(error, TurnDeniedError):  # a refusal, no failure
+        if is_denial(error, turn):  # a refusal, no failure
             return error
     await _handle(turn, TurnHook.ON_ERROR, failure, turn, failure)
     return failure

@@ -12,7 +12,8 @@ from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.arguments import merge_fixed
-from pygents.deciding import applied
+from pygents.context import current_turn
+from pygents.deciding import applied, denial
 from pygents.decisions import Deny, Replace, Skip
 from pygents.decorated import Decorated
 from pygents.errors import TurnDeniedError
@@ -59,9 +60,12 @@ class _ToolFunction[**P, R](Decorated):
     ) -> tuple[Iterable[Any], dict[str, Any], Skip | None]:
         """Run the hooks for BEFORE_INVOKE, each with the arguments as those before it have left them."""
         for hook in hooks_for(self.hooks, ToolHook.BEFORE_INVOKE):
-            decision = await run_hooks((hook,), ToolHook.BEFORE_INVOKE, *args, **kwargs)
+            try:
+                decision = await run_hooks((hook,), ToolHook.BEFORE_INVOKE, *args, **kwargs)
+            except TurnDeniedError as error:
+                raise denial(error, current_turn())  # noqa: B904 (it is the error)
             if isinstance(decision, Deny):
-                raise TurnDeniedError(decision.reason)
+                raise denial(decision, current_turn())
             if isinstance(decision, Skip):
                 return args, kwargs, decision
             if isinstance(decision, Replace):

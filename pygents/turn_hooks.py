@@ -6,7 +6,7 @@ Each hook sees on the turn (``turn.replaced``) what those before it have replace
 from typing import TYPE_CHECKING, Any
 
 from pygents.called_with import note_again, show_replaced
-from pygents.deciding import Decision, combined, is_final
+from pygents.deciding import Decision, combined, denial, is_final
 from pygents.decisions import Deny, Replace, Skip
 from pygents.errors import TurnDeniedError
 from pygents.hook_types import AgentHook, TurnHook
@@ -60,10 +60,13 @@ async def _decide(
     for hook in hooks_for(hooks, hook_type):
         if is_final(so_far):
             break
-        so_far = combined(so_far, await intercept((hook,), hook_type, *args))
+        try:
+            so_far = combined(so_far, await intercept((hook,), hook_type, *args))
+        except TurnDeniedError as error:
+            raise denial(error, turn)  # noqa: B904 (it is the error)
         _show(turn, so_far)
     if isinstance(so_far, Deny):
-        raise TurnDeniedError(so_far.reason)
+        raise denial(so_far, turn)
     return so_far
 
 

@@ -230,6 +230,16 @@ async def test_a_killed_agent_cancels_its_tool(agent):
             await asked
 
 
+async def test_a_run_that_was_made_before_the_agent_was_spawned_takes_nothing_from_the_system(agent):
+    run = agent.run()
+    async with ActorSystem("s") as system:
+        system.spawn(agent)
+        assert await agent.ask(Turn("square", args=[2])) == 4
+        with pytest.raises(SafeExecutionError, match="lives in a system"):
+            await anext(run)
+        assert await agent.ask(Turn("square", args=[3])) == 9
+
+
 async def test_bad_use_is_refused_at_the_call(agent, tools):
     with pytest.raises(RuntimeError, match="spawn it in an ActorSystem"):
         await agent.ask(Turn("square", args=[1]))

@@ -42,6 +42,7 @@ ERRORS = {
 }
 RUNTIME_ERRORS = {
     "ActorFailedError",
+    "HookTimeoutError",
     "StartTimeoutError",
     "SystemFailedError",
     "TooManyRestartsError",

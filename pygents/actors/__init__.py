@@ -14,6 +14,9 @@ from pygents.actors.lifecycle import (
     DeadLetterRecorded,
     Event,
     SupervisorFailed,
+    TurnCompleted,
+    TurnFailed,
+    TurnStarted,
 )
 from pygents.actors.mailbox import Mailbox
 from pygents.actors.ref import ActorRef
@@ -24,6 +27,7 @@ from pygents.actors.supervisor import Supervisor
 from pygents.actors.watch import Ended, Terminated
 from pygents.errors import (
     ActorFailedError,
+    HookTimeoutError,
     StartTimeoutError,
     SystemFailedError,
     TooManyRestartsError,
@@ -52,6 +56,7 @@ __all__ = [
     "Ended",
     "Event",
     "EventsLost",
+    "HookTimeoutError",
     "LoopDispatcher",
     "Mailbox",
     "Reply",
@@ -67,6 +72,9 @@ __all__ = [
     "ThreadDispatcher",
     "Timeout",
     "TooManyRestartsError",
+    "TurnCompleted",
+    "TurnFailed",
+    "TurnStarted",
     "WouldDeadlockError",
     "get_all",
 ]

@@ -15,6 +15,9 @@ from pygents.actors.lifecycle import (
     DeadLetterRecorded,
     Event,
     SupervisorFailed,
+    TurnCompleted,
+    TurnFailed,
+    TurnStarted,
 )
 
 if TYPE_CHECKING:
@@ -74,3 +77,15 @@ class Bulletin:
         """Tell that a message has died."""
         if self.is_read:
             self._stream.publish(DeadLetterRecorded(path=letter.recipient, at=letter.at, letter=letter))
+
+    def turn_started(self, path: str, turn: object, attempt: int) -> None:
+        """Tell that an agent begins a turn."""
+        self._stream.publish(TurnStarted(path=path, at=time.time(), turn=turn, attempt=attempt))
+
+    def turn_completed(self, path: str, turn: object) -> None:
+        """Tell that a turn has ended well."""
+        self._stream.publish(TurnCompleted(path=path, at=time.time(), turn=turn))
+
+    def turn_failed(self, path: str, turn: object, failure: BaseException) -> None:
+        """Tell that a turn has not."""
+        self._stream.publish(TurnFailed(path=path, at=time.time(), turn=turn, failure=failure))

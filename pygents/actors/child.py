@@ -47,7 +47,7 @@ from pygents.actors.ref import OwnStop
 from pygents.actors.reply import Reply
 from pygents.actors.running import running
 from pygents.actors.statistics import Statistics
-from pygents.actors.supervision import Restart, Supervision
+from pygents.actors.supervision import Directive, Restart, Supervision
 from pygents.actors.watch import Ended, Terminated
 
 if TYPE_CHECKING:
@@ -121,6 +121,10 @@ class Child[A: AsyncActor](Cell[A]):
     def restart(self) -> Restart:
         """When it is started again."""
         return self.spec.restart
+
+    def directive_for(self, failure: BaseException) -> Directive:
+        """Return what to do about a failure."""
+        return self.policy.directive_for(failure)
 
     @property
     def children_policy(self) -> Supervision:

@@ -33,7 +33,7 @@ async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseExc
             child.ledger.go_back(envelope, child.policy.max_attempts)
         return
     _report(child, error, envelope.message)
-    directive = child.policy.directive_for(error)
+    directive = child.directive_for(error)
     if directive is Directive.RETRY:
         if child.ledger.go_back(envelope, child.policy.max_attempts, error):
             _rest(child, child.comeback.next_delay(child.policy, child.system.now()))
@@ -46,7 +46,7 @@ async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseExc
 async def fail(child: "Child[Any]", error: BaseException) -> None:
     """Fail with no message to blame, so that there is nothing to go on with."""
     _report(child, error, None)
-    directive = child.policy.directive_for(error)
+    directive = child.directive_for(error)
     if directive in {Directive.RESUME, Directive.RETRY}:
         directive = Directive.RESTART
     await _apply(child, directive, error)

@@ -13,6 +13,9 @@ __all__ = [
     "DeadLetterRecorded",
     "Event",
     "SupervisorFailed",
+    "TurnCompleted",
+    "TurnFailed",
+    "TurnStarted",
 ]
 
 
@@ -73,3 +76,31 @@ class DeadLetterRecorded(Event):
 
     letter: DeadLetter
     """The message, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnStarted(Event):
+    """An agent begins a turn; the path is the agent's."""
+
+    turn: object
+    """The turn."""
+    attempt: int
+    """Which run of it this is, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnCompleted(Event):
+    """A turn has ended well, with all that follows from it."""
+
+    turn: object
+    """The turn, with its output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnFailed(Event):
+    """A run of a turn has ended in an exception: it failed, was denied, or was cut."""
+
+    turn: object
+    """The turn, with its stop reason."""
+    failure: BaseException
+    """What it ended in."""

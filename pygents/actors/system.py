@@ -66,15 +66,21 @@ class ActorSystem:
         name: for people
         supervision: what is done about failures of the children of the root
         shutdown_timeout: seconds that leaving it waits for queued work at the most; None for no limit
+        hook_timeout: seconds that each hook of its agents may take; None for no limit
 
     Raises:
         TypeError: if an argument is of the wrong type
-        ValueError: if the name is empty, or the timeout not above zero
+        ValueError: if the name is empty, or a timeout not above zero
 
     """
 
     def __init__(
-        self, name: str, *, supervision: Supervision | None = None, shutdown_timeout: float | None = None
+        self,
+        name: str,
+        *,
+        supervision: Supervision | None = None,
+        shutdown_timeout: float | None = None,
+        hook_timeout: float | None = None,
     ) -> None:
         self.name = checked_name(name, "a system's name")
         self.lock = threading.RLock()
@@ -83,6 +89,8 @@ class ActorSystem:
         self._shutdown_timeout = (
             None if shutdown_timeout is None else checked_seconds("shutdown_timeout", shutdown_timeout)
         )
+        self.hook_timeout = None if hook_timeout is None else checked_seconds("hook_timeout", hook_timeout)
+        """Seconds that each hook of its agents may take; None for no limit."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._root: Supervisor | None = None
         self._thread: LoopThread | None = None

@@ -36,7 +36,7 @@ from pygents import (
     hook,
     tool,
 )
-from pygents.actors import ActorRef
+from pygents.actors import ActorRef, Directive
 from pygents.testing import Probe, VirtualTimeLoop, advance, run
 
 # Tools keep the signature of their function.
@@ -145,8 +145,9 @@ async def on_turn_value(agent: Agent, turn: Turn[Any], value: Any) -> None:
 
 
 @hook(AgentHook.ON_TURN_ERROR)
-async def on_turn_error(agent: Agent, turn: Turn[Any], exception: BaseException) -> None:
-    """Note an error."""
+async def on_turn_error(agent: Agent, turn: Turn[Any], exception: BaseException) -> Directive | None:
+    """Direct what is done about an error."""
+    return Directive.RETRY if isinstance(exception, OSError) else None
 
 
 @hook(ToolHook.BEFORE_INVOKE)
@@ -209,7 +210,7 @@ async def use_hooks() -> None:
     assert_type(audit.type, HookType | tuple[HookType, ...])
     assert_type(audit.hook_type, HookType | tuple[HookType, ...])
     assert_type(audit.lock, Lock | None)
-    assert_type(audit.fn, Callable[..., Awaitable[Deny | Skip | Replace | None]])
+    assert_type(audit.fn, Callable[..., Awaitable[Deny | Skip | Replace | Directive | None]])
     assert_type(audit.metadata.end_time, datetime | None)
     await audit(Turn("greet"))
     assert_type(HookRegistry.get("audit"), Hook)
