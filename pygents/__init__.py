@@ -4,7 +4,8 @@ An agent is an actor: its mailbox is its queue of turns, and it runs one turn at
 function, and the arguments to call it with. ``agent.run()`` streams the results.
 """
 
-from pygents.actors.system import ActorSystem, ShutdownReport
+from pygents.actors.shutdown_report import ShutdownReport
+from pygents.actors.system import ActorSystem
 from pygents.agent import Agent
 from pygents.context import current_agent, current_turn
 from pygents.decisions import Deny, Replace, Skip

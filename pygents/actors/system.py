@@ -16,8 +16,6 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,32 +26,26 @@ from pygents.actors.bulletin import Bulletin
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
 from pygents.actors.child_spec import Spawnable
-from pygents.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
+from pygents.actors.dead_letters import DeadLetter, DeadLetters
+from pygents.actors.dispatcher import Dispatcher
 from pygents.actors.events import Subscription
 from pygents.actors.lifecycle import Event
 from pygents.actors.loops import LoopThread
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
+from pygents.actors.shutdown import Shutdown
+from pygents.actors.shutdown_report import ShutdownReport
 from pygents.actors.statistics import Statistics
-from pygents.actors.supervision import Supervision
+from pygents.actors.supervision import Restart, Supervision
 from pygents.actors.supervisor import Supervisor
+from pygents.actors.tree import draw
 from pygents.errors import SystemFailedError
 
-__all__ = ["ActorSystem", "ShutdownReport"]
+__all__ = ["ActorSystem"]
 
 logger = logging.getLogger("pygents.actors")
 
 _DEAD_LETTERS = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShutdownReport:
-    """What a shutdown did not let finish."""
-
-    cut: tuple[DeadLetter, ...]
-    """The messages that were queued, or being handled, when their actor was stopped."""
-    abandoned: tuple[str, ...]
-    """The paths of the actors whose handlers ignored their cancellation."""
 
 
 class ActorSystem:
@@ -98,12 +90,9 @@ class ActorSystem:
         self.news = Bulletin()
         self._dead_letters = DeadLetters(_DEAD_LETTERS, self._deliver)
         self._numbers = itertools.count(1)
-        self._abandoned: list[str] = []
-        self._cut: list[DeadLetter] | None = None
         self._body: asyncio.Task[Any] | None = None
         self._failure: BaseException | None = None
-        self._over: Reply[ShutdownReport] | None = None
-        self._draining: asyncio.Timeout | None = None
+        self._end = Shutdown(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {'closed' if self.closed else 'open'}>"
@@ -155,20 +144,15 @@ class ActorSystem:
     async def _leave(self, error: BaseException | None) -> BaseException | None:
         """Shut down, also when cancelled meanwhile, which ends the draining; return that cancellation."""
         drain = error is None and self._failure is None
-        over = self._begin_shutdown(self._shutdown_timeout, drain=drain)
+        over = self._end.begin(self._shutdown_timeout, drain=drain)
         cancelled: asyncio.CancelledError | None = None
         while not over.done:
             try:
                 await over
             except asyncio.CancelledError as again:
                 cancelled = again
-                self._stop_draining()
+                self._end.stop_draining()
         return cancelled
-
-    def _stop_draining(self) -> None:
-        if self._draining is not None:
-            with suppress(RuntimeError):  # it is over
-                self._draining.reschedule(self.now())
 
     def _raise_failure(self, error: BaseException | None) -> None:
         if self._failure is None:
@@ -191,7 +175,7 @@ class ActorSystem:
             timeout: seconds that draining may take at the most
 
         """
-        return await self._begin_shutdown(timeout, drain=drain)
+        return await self._end.begin(timeout, drain=drain)
 
     async def serve(self) -> ShutdownReport:
         """Run until SIGINT or SIGTERM comes, and then shut down; a second one kills every actor. On the main thread.
@@ -217,34 +201,6 @@ class ActorSystem:
             for number in signals:
                 loop.remove_signal_handler(number)
 
-    def _begin_shutdown(self, timeout: float | None = None, *, drain: bool) -> Reply[ShutdownReport]:
-        with self.lock:
-            if self._over is not None:
-                return self._over
-            over = self._over = Reply()
-            self.closed = True
-        self.submit(lambda: self._shut_down(over, timeout, drain=drain))
-        return over
-
-    async def _shut_down(self, over: Reply[ShutdownReport], timeout: float | None, *, drain: bool) -> None:
-        try:
-            if drain and self._failure is None:
-                began = self.now()
-                self._draining = asyncio.timeout(timeout)
-                try:
-                    async with self._draining:
-                        await self.wait_idle()
-                except TimeoutError:
-                    logger.warning("%r: the queued work was not done within %s seconds", self, self.now() - began)
-            self._cut = []
-            await self.root.transitions.terminate_all(close=True)
-            me = asyncio.current_task()
-            while others := [task for task in self._tasks if task is not me]:
-                await asyncio.wait(others)
-        finally:
-            self.news.close()
-            over.set(ShutdownReport(cut=tuple(self._cut or ()), abandoned=tuple(self._abandoned)))
-
     # What users do with it, on any thread.
 
     @property
@@ -260,13 +216,36 @@ class ActorSystem:
             raise RuntimeError(msg)
         return self._root
 
-    def spawn[A: AsyncActor](self, kind: type[A] | Spawnable, *args: Any, **options: Any) -> ActorRef[A]:
+    def spawn[A: AsyncActor](  # noqa: PLR0913 (as of a supervisor)
+        self,
+        kind: type[A] | Spawnable,
+        *args: Any,
+        name: str | None = None,
+        restart: Restart = Restart.TRANSIENT,
+        supervision: Supervision | None = None,
+        start_timeout: float = 30.0,
+        shutdown: float = 5.0,
+        dispatcher: type[Dispatcher] | None = None,
+        **kwargs: Any,
+    ) -> ActorRef[A]:
         """Start an actor under the root supervisor; see `Supervisor.spawn`."""
-        return self.root.spawn(kind, *args, **options)
+        return self.root.spawn(
+            kind,
+            *args,
+            name=name,
+            restart=restart,
+            supervision=supervision,
+            start_timeout=start_timeout,
+            shutdown=shutdown,
+            dispatcher=dispatcher,
+            **kwargs,
+        )
 
-    def supervisor(self, name: str, supervision: Supervision | None = None, **options: Any) -> Supervisor:
+    def supervisor(
+        self, name: str, supervision: Supervision | None = None, *, restart: Restart = Restart.TRANSIENT
+    ) -> Supervisor:
         """Return a new supervisor under the root; see `Supervisor.supervisor`."""
-        return self.root.supervisor(name, supervision, **options)
+        return self.root.supervisor(name, supervision, restart=restart)
 
     def whereis(self, path: str) -> ActorRef[Any] | None:
         """Return the ref of the actor at a path such as ``"team/writer"``, or None."""
@@ -293,9 +272,7 @@ class ActorSystem:
 
     def tree(self) -> str:
         """Return the tree with the state, queue length and restarts of each actor, for people."""
-        lines = [self.name]
-        _draw(self.root, "", lines)
-        return "\n".join(lines)
+        return draw(self.name, self.root)
 
     async def wait_idle(self) -> None:
         """Wait until no actor has anything to do: nothing is queued or in hand, and nothing starts or restarts."""
@@ -326,14 +303,12 @@ class ActorSystem:
     def bury(self, letter: DeadLetter) -> None:
         """Keep a dead letter."""
         self._dead_letters.record(letter)
-        if self._cut is not None and letter.reason in {DeadLetterReason.STOPPED, DeadLetterReason.CUT}:
-            self._cut.append(letter)
+        self._end.note_dead(letter)
         self.news.dead_letter(letter)
 
     def note_abandoned(self, path: str) -> None:
         """Count a handler that ignores its cancellation."""
-        self._abandoned.append(path)
-        logger.error("%s ignores its cancellation, and is abandoned", path)
+        self._end.note_abandoned(path)
 
     def fail(self, failure: BaseException) -> None:
         """End because a failure has come up to the root; on its loop."""
@@ -341,10 +316,21 @@ class ActorSystem:
             if self._failure is not None:
                 return
             self._failure = failure
-        self._begin_shutdown(drain=False)
-        self._stop_draining()
+        self._end.begin(drain=False)
+        self._end.stop_draining()
         if self._body is not None:
             self._body.cancel()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a failure has come up to the root."""
+        return self._failure is not None
+
+    async def tasks_done(self) -> None:
+        """Wait until nothing that was submitted runs, but for the running task."""
+        me = asyncio.current_task()
+        while others := [task for task in self._tasks if task is not me]:
+            await asyncio.wait(others)
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a function soon, on its loop."""
@@ -378,19 +364,3 @@ class ActorSystem:
             msg = f"{self!r} has no actor at {path!r}"
             raise ActorDeadError(msg)
         ref.tell(message)
-
-
-def _draw(supervisor: Supervisor, indent: str, lines: list[str]) -> None:
-    nodes = supervisor.nodes()
-    for index, (name, node) in enumerate(nodes):
-        last = index == len(nodes) - 1
-        head = indent + ("└── " if last else "├── ")
-        deeper = indent + ("    " if last else "│   ")
-        if isinstance(node, Supervisor):
-            lines.append(f"{head}{name} [{node.supervision.strategy.value}, {node.restarts} restarts]")
-            _draw(node, deeper, lines)
-            continue
-        text = f"{head}{name} ({node.course.phase.value}, {len(node.inbox)} queued, {node.restarts} restarts)"
-        lines.append(text)
-        if node.children is not None:
-            _draw(node.children, deeper, lines)

@@ -1,0 +1,32 @@
+"""Tree: a system's actors as text, for people."""
+
+from typing import TYPE_CHECKING
+
+from pygents.actors.child import Child
+
+if TYPE_CHECKING:
+    from pygents.actors.supervisor import Supervisor
+
+__all__ = ["draw"]
+
+
+def draw(name: str, root: "Supervisor") -> str:
+    """Return the tree with the state, queue length and restarts of each actor."""
+    return "\n".join([name, *_below(root, "")])
+
+
+def _below(supervisor: "Supervisor", indent: str) -> list[str]:
+    lines: list[str] = []
+    nodes = supervisor.nodes()
+    for number, (name, node) in enumerate(nodes, 1):
+        head, deeper = ("└── ", "    ") if number == len(nodes) else ("├── ", "│   ")
+        if isinstance(node, Child):
+            state = f"({node.course.phase.value}, {len(node.inbox)} queued, {node.restarts} restarts)"
+            below = node.children
+        else:
+            state = f"[{node.supervision.strategy.value}, {node.restarts} restarts]"
+            below = node
+        lines.append(f"{indent}{head}{name} {state}")
+        if below is not None:
+            lines += _below(below, indent + deeper)
+    return lines
