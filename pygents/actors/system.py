@@ -172,9 +172,17 @@ class ActorSystem:
 
         Args:
             drain: whether queued messages are handled first, and what follows from them; if not, only those in hand
-            timeout: seconds that draining may take at the most
+            timeout: seconds that draining may take at the most; None for no limit
+
+        Raises:
+            TypeError: if the timeout is no number
+            ValueError: if it is not above zero
+            RuntimeError: if the system has not been entered
 
         """
+        if timeout is not None:
+            checked_seconds("timeout", timeout)
+        self._check_entered()
         return await self._end.begin(timeout, drain=drain)
 
     async def serve(self) -> ShutdownReport:
@@ -211,6 +219,9 @@ class ActorSystem:
             RuntimeError: if the system has not been entered
 
         """
+        return self._check_entered()
+
+    def _check_entered(self) -> Supervisor:
         if self._root is None:
             msg = f"{self!r} has not been entered: use it in `async with`, or in `with`"
             raise RuntimeError(msg)
@@ -248,8 +259,13 @@ class ActorSystem:
         return self.root.supervisor(name, supervision, restart=restart)
 
     def whereis(self, path: str) -> ActorRef[Any] | None:
-        """Return the ref of the actor at a path such as ``"team/writer"``, or None."""
-        node = self.root.find(path.split("/"))
+        """Return the ref of the actor at a path such as ``"team/writer"``, or None.
+
+        Raises:
+            TypeError: if the path is no string
+
+        """
+        node = self.root.find(checked("path", path, str).split("/"))
         return node.ref if isinstance(node, Child) else None
 
     def statistics(self) -> Statistics:

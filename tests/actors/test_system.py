@@ -32,6 +32,19 @@ class TestItsLife:
             system.spawn(Echo)
         assert repr(system) == "<ActorSystem 's' closed>"
 
+    async def test_is_shut_down_when_it_has_been_entered(self):
+        with pytest.raises(RuntimeError, match="has not been entered"):
+            await ActorSystem("s").shutdown()
+
+    @pytest.mark.parametrize("wrong", [0, -1, "soon"])
+    async def test_refuses_to_shut_down_within_what_is_no_time(self, wrong):
+        async with ActorSystem("s") as system:
+            with pytest.raises((TypeError, ValueError), match=f"timeout must be .*, not {wrong!r}"):
+                await system.shutdown(timeout=wrong)
+            assert not system.closed
+            with pytest.raises(TypeError, match="path must be a str, not 3"):
+                system.whereis(3)
+
     async def test_is_entered_once(self):
         async with ActorSystem("s") as system:
             assert repr(system) == "<ActorSystem 's' open>"
