@@ -1,4 +1,4 @@
-"""Testing actors and agents: a loop on virtual time, and probes that stand in for actors.
+"""Testing actors and agents: a loop on virtual time, a wait until a system rests, and probes that stand in for actors.
 
 It knows nothing of any test framework. Names and semantics are those of Akka's test kit (``TestProbe``,
 ``ManualTime``) and of trio's ``MockClock`` (``autojump_threshold``). A loop asks its selector to wait where it would
@@ -24,10 +24,12 @@ from pygents.actors.cell import Cell
 from pygents.actors.watch import Terminated
 
 if TYPE_CHECKING:
+    from pygents.actors.child import Child
     from pygents.actors.ref import ActorRef
+    from pygents.actors.system import ActorSystem
     from pygents.actors.watch import Ended
 
-__all__ = ["Probe", "VirtualTimeLoop", "advance", "run"]
+__all__ = ["Probe", "VirtualTimeLoop", "advance", "run", "wait_idle"]
 
 type _Events = list[tuple[selectors.SelectorKey, int]]
 type _Poll = Callable[[float | None], _Events]
@@ -172,6 +174,42 @@ def run[T](main: Coroutine[Any, Any, T], *, auto_advance: bool = True, patience:
     """Run a coroutine on a `VirtualTimeLoop` of its own and return its result, as ``asyncio.run`` does."""
     with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(auto_advance=auto_advance, patience=patience)) as runner:
         return runner.run(main)
+
+
+async def wait_idle(system: "ActorSystem", *, timeout: float = 3.0) -> None:
+    """Wait until no actor of a system has anything to do: ``system.wait_idle()``, for a test, which must not hang.
+
+    Args:
+        system: the system, which has been entered
+        timeout: seconds to wait at the most; while virtual time stands still, until nothing is ready
+
+    Raises:
+        AssertionError: if an actor still has something to do; it names these, and has the tree
+        TypeError: if `timeout` is not a number
+        ValueError: if it is negative or not finite
+
+    """
+    _check_seconds(timeout)
+    loop = asyncio.get_running_loop()
+    waiting = loop.create_task(system.wait_idle())
+    try:
+        if isinstance(loop, VirtualTimeLoop) and (loop.stands_still or not timeout):
+            await loop.advance(0)
+            waited = f"at {loop.time()} virtual seconds: advance() them to wait longer"
+        else:
+            await asyncio.wait([waiting], timeout=timeout)
+            waited = f"within {timeout} seconds"
+        if waiting.done():
+            return waiting.result()
+    finally:
+        waiting.cancel()
+    busy = ", ".join(_doing(child) for child in system.root.all_children() if not child.is_idle)
+    raise AssertionError(f"{system!r} was not idle {waited}; busy: {busy}\n{system.tree()}")
+
+
+def _doing(child: "Child[Any]") -> str:
+    in_hand = child.inbox.in_hand
+    return child.spec.path if in_hand is None else f"{child.spec.path} with {show(in_hand.message)}"
 
 
 class Probe:

@@ -30,7 +30,7 @@ TABLE = {
     "pygents.memory": {"Memory"},
     "pygents.registry": {"ToolRegistry", "AgentRegistry", "HookRegistry"},
 }
-TESTING = {"Probe", "VirtualTimeLoop", "advance", "run"}
+TESTING = {"Probe", "VirtualTimeLoop", "advance", "run", "wait_idle"}
 ERRORS = {
     "SafeExecutionError",
     "TurnCancelledError",

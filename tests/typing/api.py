@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, assert_type
 
 from pygents import (
+    ActorSystem,
     Agent,
     AgentHook,
     AgentRegistry,
@@ -37,7 +38,7 @@ from pygents import (
     tool,
 )
 from pygents.actors import ActorRef, Directive
-from pygents.testing import Probe, VirtualTimeLoop, advance, run
+from pygents.testing import Probe, VirtualTimeLoop, advance, run, wait_idle
 
 # Tools keep the signature of their function.
 
@@ -339,6 +340,8 @@ async def test_with_a_probe() -> float:
     probe.reply("yes")
     probe.fail(ValueError())
     await advance(1)
+    async with ActorSystem("tested") as system:
+        await wait_idle(system, timeout=2)
     return 1.5
 
 
