@@ -6,7 +6,7 @@ import pytest
 
 from pygents.actors.ledger import Ledger
 from pygents.actors.statistics import Statistics
-from pygents.actors.supervisor import Supervisor
+from pygents.actors.transitions import Transitions
 from pygents.testing import run
 from soak.books import Books
 from soak.crew import Worker
@@ -67,7 +67,7 @@ class TestWork:
         async def forget(*_):
             """Leave a child suspended."""
 
-        monkeypatch.setattr(Supervisor, "_revive", forget)
+        monkeypatch.setattr(Transitions, "_revive", forget)
         assert "asked, and never answered" in "".join(soak().complaints)
 
     def test_breaks_off_if_it_does_not_come_to_rest(self, monkeypatch):

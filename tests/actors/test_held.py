@@ -26,7 +26,7 @@ class Starts(Told):
         self._log.append("start")
 
 
-@pytest.mark.parametrize("kind", [Starts])
+@pytest.mark.parametrize("kind", [Told, Starts])
 async def test_a_child_that_is_spawned_while_its_supervisor_fails_handles_nothing_until_that_is_up_again(kind):
     log = []
     above = Supervision(backoff=Backoff(initial=5.0, jitter=0.0))
@@ -36,7 +36,7 @@ async def test_a_child_that_is_spawned_while_its_supervisor_fails_handles_nothin
         failing = team.spawn(Told, log, name="failing")
         slow.tell(lambda: asyncio.sleep(2))
         failing.tell(ValueError("now"))
-        await until(lambda: team._failing)
+        await until(lambda: team.transitions.failing)
         late = team.spawn(kind, log, name="late")
         asked = late.ask("message", block=False)
         await asyncio.sleep(1)
@@ -47,14 +47,14 @@ async def test_a_child_that_is_spawned_while_its_supervisor_fails_handles_nothin
         assert system.statistics().queued == 0
 
 
-@pytest.mark.parametrize("kind", [Starts])
+@pytest.mark.parametrize("kind", [Told, Starts])
 async def test_a_child_that_is_spawned_while_its_supervisor_fails_handles_nothing_if_that_stops(kind):
     log = []
     async with ActorSystem("s", supervision=Supervision(decide=lambda _: Directive.STOP)) as system:
         team = system.supervisor("team", Supervision(max_restarts=0), restart=Restart.TEMPORARY)
         failing = team.spawn(Told, log, name="failing")
         failing.tell(ValueError("now"))
-        await until(lambda: team._failing)
+        await until(lambda: team.transitions.failing)
         late = team.spawn(kind, log, name="late")
         late.tell("message")
         await late.wait_stopped()
