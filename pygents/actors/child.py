@@ -195,10 +195,6 @@ class Child[A: AsyncActor](Cell[A]):
     def statistics(self) -> Statistics:
         return self.ledger.balance()
 
-    def keep_statistics(self) -> None:
-        """Leave what has become of its messages to its ref, which outlives it."""
-        self.ref._past = self.ledger.balance()
-
     def idle(self) -> Reply[None]:
         """Return what is set when the child has nothing to do."""
         reply = self.course.when_idle()
@@ -219,9 +215,15 @@ class Child[A: AsyncActor](Cell[A]):
             self.on_loop(self.activate)
 
     def on_loop(self, function: Callable[[], None]) -> None:
-        """Have a function called soon on the child's loop; if that has gone, the child ends."""
+        """Have a function called soon on the child's loop, unless it has another by then; with its loop, it ends."""
+        dispatcher = self.dispatcher
+
+        def call() -> None:
+            if self.dispatcher is dispatcher:  # else this one was blocked, and comes too late
+                function()
+
         try:
-            self.dispatcher.schedule(function)
+            dispatcher.schedule(call)
         except LoopEndedError:
             self.lose_loop()
 
@@ -302,7 +304,8 @@ class Child[A: AsyncActor](Cell[A]):
 
     @override
     def activate(self) -> None:
-        if self.course.unpark():
+        is_here = asyncio._get_running_loop() is self.dispatcher.loop  # as above, for messages
+        if is_here and self.course.unpark():
             super().activate()
 
     @override
