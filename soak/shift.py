@@ -135,7 +135,7 @@ async def _in_system(plan: Plan, outcome: Outcome, show: Callable[[Round], None]
             outcome.complaints += books.differences(system.statistics())
             show(outcome.rounds[-1])
             if outcome.complaints:
-                break
+                return
     outcome.complaints += books.differences(system.statistics())
 
 
