@@ -15,6 +15,8 @@ type Statistic = Callable[[str, str], float | None]
 
 LINEAR = 2.0
 """What ten times as many actors may cost each, in times: quadratic would be 10, and caches explain more than 1."""
+STEADY = 1.5
+"""The same for children of a supervisor."""
 
 
 class Bound(Enum):
@@ -68,9 +70,13 @@ def _faster(title: str, workload: str, peer: str, times: float) -> Budget:
     return Budget(title=title, over=(workload, peer), under=(workload, OURS), bound=Bound.AT_LEAST, limit=times)
 
 
-def _linear(title: str, workload: str) -> Budget:
+def _linear(title: str, workload: str, limit: float = LINEAR) -> Budget:
     many, few = (f"{workload}_many", OURS), (workload, OURS)
-    return Budget(title=title, over=many, under=few, bound=Bound.AT_MOST, limit=LINEAR)
+    return Budget(title=title, over=many, under=few, bound=Bound.AT_MOST, limit=limit)
+
+
+def _as_fast(title: str, workload: str, without: str, part: float) -> Budget:
+    return Budget(title=title, over=(without, OURS), under=(workload, OURS), bound=Bound.AT_LEAST, limit=part)
 
 
 def _small(title: str, workload: str) -> Budget:
@@ -102,6 +108,11 @@ BUDGETS = (
     _linear("start: time of each, when ten times as many", "start"),
     _linear("stop oldest first: time of each, when ten times as many", "stop_oldest"),
     _linear("stop youngest first: time of each, when ten times as many", "stop_youngest"),
+    _as_fast("turn in a system: part of the rate of tell + run()", "live", "told", 0.6),
+    _as_fast("tell in a system: part of the rate outside one", "tell_supervised", "tell", 0.75),
+    _linear("restart one of 10,000: times as long as one of 10", "restart", STEADY),
+    _linear("spawn: time of each, when ten times as many", "spawn", STEADY),
+    _linear("stop with the system: time of each, when ten times as many", "shutdown", STEADY),
 )
 
 

@@ -1,12 +1,17 @@
-"""A team of agents reviews a folder of Python files: `python examples/code_review.py [folder]`."""
+"""A supervised team of agents reviews a folder of Python files: `python examples/code_review.py [folder]`."""
 
 import argparse
 import ast
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
-from pygents import Agent, Turn, tool
+from pygents import ActorSystem, Agent, Turn, tool
+from pygents.actors import Directive, Supervision
+
+logging.getLogger("pygents.actors").addHandler(logging.NullHandler())  # or failures go to stderr, with tracebacks
+tried: list[str] = []
 
 
 def python_files(folder: Path) -> Iterator[str]:
@@ -17,21 +22,23 @@ def python_files(folder: Path) -> Iterator[str]:
 
 
 @tool
-async def read(folder: Path) -> AsyncIterator[str]:
-    """Stream the names of the Python files in a folder, and send each to the analyst."""
+async def read(folder: Path) -> None:
+    """Tell the analyst of each Python file in a folder."""
     for name in python_files(folder):
-        analyst.ref.tell(Turn(measure, [folder, name]))
-        yield name
+        analyst.tell(Turn(measure, [folder, name]))
 
 
 @tool
 async def measure(folder: Path, name: str) -> None:
-    """Send the reporter a file's longest function body in lines, its functions, and how many lack a docstring."""
+    """Tell the reporter a file's longest function body in lines, its functions, and how many lack a docstring."""
+    tried.append(name)
+    if len(tried) in {4, 40, 400}:  # as the line to a model is down now and then
+        print(f"the analyst's line is down at {name}: try again")
+        raise ConnectionError
     tree = ast.parse(await asyncio.to_thread((folder / name).read_bytes), "source")
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     longest = max(((node.end_lineno or 0) - node.body[0].lineno + 1 for node in functions), default=0)
-    undocumented = sum(ast.get_docstring(node) is None for node in functions)
-    reporter.ref.tell(Turn(note, [longest, len(functions), undocumented, name]))
+    reporter.tell(Turn(note, [longest, len(functions), sum(not ast.get_docstring(node) for node in functions), name]))
 
 
 @tool
@@ -41,35 +48,28 @@ async def note(longest: int, functions: int, undocumented: int, name: str) -> No
 
 
 @tool
-async def print_table(top: int) -> None:
-    """Print the files with the longest function bodies."""
-    print(f"longest body  functions  no docstring  file (top {min(top, len(rows))} of {len(rows)})")
-    for longest, functions, undocumented, name in sorted(rows, reverse=True)[:top]:
-        print(f"{longest:12}  {functions:9}  {undocumented:12}  {name}")
+async def rank(top: int) -> str:
+    """Make a table of the files with the longest function bodies."""
+    heading = f"longest body  functions  no docstring  file (top {min(top, len(rows))} of {len(rows)})"
+    return "\n".join([heading, *("{:12}  {:9}  {:12}  {}".format(*row) for row in sorted(rows, reverse=True)[:top])])
 
 
-reader = Agent("reader", "Streams the Python files of a folder", [read])
+reader = Agent("reader", "Finds the Python files of a folder", [read])
 analyst = Agent("analyst", "Measures one file per turn", [measure])
-reporter = Agent("reporter", "Gathers what is measured, and ranks it", [note, print_table])
+reporter = Agent("reporter", "Gathers what is measured, and ranks it", [note, rank])
 rows: list[tuple[int, int, int, str]] = []  # the reporter's state; it needs no lock, since one turn runs at a time
 
 
 async def review(folder: Path) -> None:
-    """Run the team; each file is measured before the next one is looked for."""
-    reader.ref.tell(Turn(read, [folder]))
-    unread = 0
-    async for _, name in reader.run():
-        try:
-            async for _ in analyst.run():
-                pass
-        except (OSError, SyntaxError, RecursionError, MemoryError) as error:  # of reading and parsing
-            print(f"{name}: {getattr(error, 'strerror', error)}")
-            unread += 1
-    reporter.ref.tell(Turn(print_table, [10]))
-    async for _ in reporter.run():
-        pass
-    if unread:
-        print(f"besides {unread} that could not be read")
+    """Have the team review a folder. When the line is down it tries again; on what cannot be parsed it is restarted."""
+    async with ActorSystem("review") as system:
+        team = system.supervisor("team", Supervision(decide={ConnectionError: Directive.RETRY}, max_restarts=1_000_000))
+        for agent in (reader, analyst, reporter):
+            team.spawn(agent)
+        reader.tell(Turn(read, [folder]))
+        await system.wait_idle()
+        bad = (f"failed on {getattr(dead.message, 'args', '?')[-1]}: {dead.failure}" for dead in system.dead_letters)
+        print(await reporter.ask(Turn(rank, [10])), *bad, system.tree(), sep="\n")
 
 
 parser = argparse.ArgumentParser(description="Review the Python files of a folder.")

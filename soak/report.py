@@ -10,6 +10,8 @@ from soak.verdict import growth
 __all__ = ["print_head", "print_result", "print_round"]
 
 MEGABYTE = 1_000_000
+SHOWN = 40
+"""Lines of a complaint, which may have the whole tree."""
 
 
 def print_head(plan: Plan) -> None:
@@ -40,7 +42,8 @@ def print_result(outcome: Outcome, plan: Plan) -> None:
     if readings := [each.reading for each in outcome.rounds[plan.warm_up :]]:
         print(f"growth    {_growth(readings)}")
     for complaint in outcome.complaints:
-        print(f"WRONG: {complaint}")
+        lines = complaint.splitlines()
+        print("WRONG: " + "\n".join([*lines[:SHOWN], "..."] if len(lines) > SHOWN else lines))
     if not outcome.complaints:
         print("nothing grew, every message is accounted for, and everybody who asked was answered")
 

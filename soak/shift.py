@@ -30,7 +30,7 @@ from soak.verdict import complaints
 
 __all__ = ["Outcome", "Plan", "Round", "work"]
 
-PATIENCE = 120.0
+PATIENCE = 30.0
 """Seconds that a rest, or the end, may take to come."""
 ROOT = Supervision(max_restarts=1_000_000, within=1)
 EVENTS = 1_000_000
@@ -116,7 +116,7 @@ async def work(plan: Plan, show: Callable[[Round], None] = lambda _: None) -> Ou
     try:
         await _in_system(plan, outcome, show)
     except (AssertionError, SystemFailedError) as error:
-        outcome.complaints.append(f"it broke off: {error!r}: {error}")
+        outcome.complaints.append(f"it broke off: {type(error).__name__}: {error}")
     finally:
         logger.removeHandler(witness)
         logger.setLevel(level)
@@ -135,7 +135,7 @@ async def _in_system(plan: Plan, outcome: Outcome, show: Callable[[Round], None]
             outcome.complaints += books.differences(system.statistics())
             show(outcome.rounds[-1])
             if outcome.complaints:
-                break
+                return
     outcome.complaints += books.differences(system.statistics())
 
 

@@ -24,7 +24,7 @@ SIZE = 20
 """Places in a team."""
 CROWDED = 20
 """Queued messages at which nobody sends more."""
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds after which nobody waits for an answer any more."""
 SHUTDOWN = 0.05
 """Seconds that a stopping actor has for the message in hand."""

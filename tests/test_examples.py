@@ -130,19 +130,27 @@ def test_an_example_has_fewer_than_80_lines(path):
 class TestCodeReview:
     def test_ranks_the_files_of_a_folder_and_reports_what_it_cannot_read_or_parse(self, tmp_path):
         folder = self.make_folder(tmp_path / "project")
-        *problems, heading, first, second, third, end = run("code_review", folder, cwd=tmp_path).splitlines()
-        assert problems[0] == "broken.py: '(' was never closed (source, line 1)"
-        assert problems[1] == "gone.py: No such file or directory"
-        assert problems[2].startswith("undecodable.py: (unicode error) 'utf-8' codec can't decode")
+        retried, heading, first, second, third, *problems = run("code_review", folder, cwd=tmp_path).splitlines()
+        assert retried == "the analyst's line is down at short.py: try again"
         assert heading == "longest body  functions  no docstring  file (top 3 of 3)"
         assert first.split() == ["4", "2", "2", "package/long.py"]
         assert second.split() == ["2", "3", "1", "short.py"]
         assert third.split() == ["0", "0", "0", "empty.py"]
-        assert end == "besides 3 that could not be read"
+        assert problems[0] == "failed on broken.py: '(' was never closed (source, line 1)"
+        assert problems[1].startswith("failed on gone.py: [Errno 2] No such file or directory: ")
+        assert problems[2].startswith("failed on undecodable.py: (unicode error) 'utf-8' codec can't decode")
+        assert problems[3:] == [
+            "review",
+            "└── team [one_for_one, 0 restarts]",
+            "    ├── reader (running, 0 queued, 0 restarts)",
+            "    ├── analyst (running, 0 queued, 3 restarts)",
+            "    └── reporter (running, 0 queued, 0 restarts)",
+        ]
 
     def test_reviews_this_repository_unless_told_otherwise(self, tmp_path):
-        heading, *lines = run("code_review", cwd=tmp_path).splitlines()
-        rows = [line.split() for line in lines]
+        lines = run("code_review", cwd=tmp_path).splitlines()
+        (place,) = (index for index, line in enumerate(lines) if line.startswith("longest body"))
+        heading, rows = lines[place], [line.split() for line in lines[place + 1 : lines.index("review")]]
         longest = [int(row[0]) for row in rows]
         assert re.search(r"\(top 10 of \d+\)$", heading)
         assert len(rows) == 10

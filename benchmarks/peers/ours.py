@@ -2,9 +2,9 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from peers import async_messages, async_population, turns
+from peers import async_messages, async_population, supervised, turns
 
-WORKLOADS = turns.WORKLOADS | async_messages.WORKLOADS | async_population.WORKLOADS
+WORKLOADS = turns.WORKLOADS | async_messages.WORKLOADS | async_population.WORKLOADS | supervised.WORKLOADS
 
 
 def _version() -> str:
