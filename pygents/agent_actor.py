@@ -67,6 +67,7 @@ class AgentActor(AsyncActor):
         self._agent = weakref.ref(agent)
         cell = AgentCell(self, agent)
         self.cell: AgentCell | AgentChild = cell
+        self.collected: weakref.finalize[..., Agent]
         self._drainer = Drainer(cell, self._follow_up)
 
     def __str__(self) -> str:
@@ -79,7 +80,8 @@ class AgentActor(AsyncActor):
     def launch(cls, agent: "Agent") -> "AgentActor":
         """Start the actor of an agent; it stops when the agent is collected."""
         actor = cast("AgentActor", cls.start(agent)._actor_weakref())  # noqa: SLF001 (the mailbox keeps it alive)
-        weakref.finalize(agent, cast("AgentCell", actor.cell).collect).atexit = False
+        actor.collected = collected = weakref.finalize(agent, cast("AgentCell", actor.cell).collect)
+        collected.atexit = False
         return actor
 
     def give_up(self) -> None:
@@ -107,6 +109,7 @@ class AgentActor(AsyncActor):
             raise SafeExecutionError(msg)
         if not self.actor_inbox.claim():
             raise running_error(agent)
+        self.collected.detach()  # the child keeps the agent alive, and this would keep the child
         self.cell = child = AgentChild(self, agent, spec, parent)
         self._drainer.give_way(child)
         if (restored := self.actor_inbox.in_hand) is not None:
@@ -268,4 +271,6 @@ class AgentActor(AsyncActor):
                     raise denial(Deny(error.reason), turn) from error  # of the turn that returned it
 
     def _deliver_in_place(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
+        if self.child is not None:
+            self.child.cuts.pass_fence()
         self.actor_inbox.put_in_place(make_work(turn, decision))

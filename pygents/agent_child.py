@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, override
 
 from pykka._envelope import Envelope
 
+from pygents.acceptance import is_turn
 from pygents.actors.actor import AsyncActor
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec
@@ -15,6 +16,7 @@ from pygents.actors.supervisor import Supervisor
 from pygents.deciding import is_denial
 from pygents.hook_time import hook_seconds
 from pygents.registry import AgentRegistry
+from pygents.turn_run import give_up
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
@@ -59,6 +61,12 @@ class AgentChild(Child[AsyncActor]):
                 self.ledger.spend_failed(envelope, error)
         else:
             await super().message_failed(envelope, error)
+
+    @override
+    def give_up(self, envelope: Envelope[Any]) -> None:
+        turn: object = envelope.message
+        if is_turn(turn):
+            give_up(turn)
 
     @override
     def directive_for(self, failure: BaseException) -> Directive:

@@ -20,7 +20,6 @@ from pygents.turn import Turn
 from pygents.work import decision_on
 
 if TYPE_CHECKING:
-    from pygents.agent import Agent
     from pygents.agent_child import AgentChild
     from pygents.deciding import Decision
     from pygents.work import Work
@@ -59,6 +58,7 @@ async def receive(child: "AgentChild", message: object, follow_up: FollowUp) -> 
     try:
         await _run(child, turn, follow_up)
     except BaseException as error:
+        child.cuts.pass_fence()
         failure = failure_behind(turn, error)
         if not isinstance(failure, asyncio.CancelledError):
             directive = await run_hooks_for_failure(agent, turn, failure)
@@ -77,7 +77,8 @@ async def _run(child: "AgentChild", turn: Turn[Any], follow_up: FollowUp) -> Non
     resumed, child.resumed = child.resumed, None
     if resumed is None or resumed is not child.inbox.in_hand:
         turn.__dict__["_run_number"] = child.ledger.attempt
-        await _run_tool(agent, turn, frame, decision_on(cast("Work", child.inbox.in_hand)))
+        await _run_tool(child, turn, frame, decision_on(cast("Work", child.inbox.in_hand)))
+        child.cuts.pass_fence()
     if agent.hooks or isinstance(turn.output, Turn):  # else nothing follows from it
         try:
             await follow_up(agent, turn)
@@ -85,23 +86,27 @@ async def _run(child: "AgentChild", turn: Turn[Any], follow_up: FollowUp) -> Non
             await within(frame, fail(turn, error))
 
 
-async def _run_tool(agent: "Agent", turn: Turn[Any], frame: Frame, decision: "Decision | None") -> None:
+async def _run_tool(child: "AgentChild", turn: Turn[Any], frame: Frame, decision: "Decision | None") -> None:
+    agent = child.agent
     if agent.hooks:
         try:
             decided = await outside_turns(run_agent_hooks(agent, None, AgentHook.BEFORE_TURN, agent))
         except TurnDeniedError as error:
             raise denial(error, turn)  # noqa: B904 (it is the error)
+        child.cuts.pass_fence()
         decision = combined(decision, decided)
     if is_streaming(turn.tool):
-        await within(frame, _run_generator(agent, turn, decision))
+        await within(frame, _run_generator(child, turn, decision))
         return
     value = await turn.returning_in(frame, decision)
     if agent.hooks:
         await show(agent, turn, value, partial(fail, turn))
 
 
-async def _run_generator(agent: "Agent", turn: Turn[Any], decision: "Decision | None") -> None:
+async def _run_generator(child: "AgentChild", turn: Turn[Any], decision: "Decision | None") -> None:
+    agent = child.agent
     async with aclosing(turn.yielding_as(decision)) as values:
         async for value in values:
+            child.cuts.pass_fence()
             if agent.hooks:
                 await show(agent, turn, value, values.athrow)

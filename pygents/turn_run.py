@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pygents.tool_functions import Outcome
     from pygents.turn import Turn
 
-__all__ = ["value_of", "values_of"]
+__all__ = ["give_up", "value_of", "values_of"]
 
 _COMPLETED = StopReason.COMPLETED
 
@@ -60,6 +60,7 @@ async def value_of[T](turn: "Turn[T]", frame: Frame, decision: "Decision | None"
         decided = None
         if turn.hooks or decision is not None:
             decided = await within(frame, decide_run(turn, decision))
+            _check_own(turn, state)
         if decided is not None and isinstance(decided, Skip):  # None first: a call would cost every turn
             output = decided.value
         else:
@@ -71,6 +72,7 @@ async def value_of[T](turn: "Turn[T]", frame: Frame, decision: "Decision | None"
             task = Task(attempt, loop=loop, name=CALL_NAME, context=context, eager_start=True)
             if not task.done():
                 await wait_in_time(task, began, turn.timeout, tool)
+                _check_own(turn, state)
             output, failure = task.result() if not task.cancelled() else outcome_of(task)
             if failure is not None:
                 raise judged(failure)  # noqa: TRY301 (told below, like what a hook raises)
@@ -78,7 +80,9 @@ async def value_of[T](turn: "Turn[T]", frame: Frame, decision: "Decision | None"
         state["stop_reason"] = _COMPLETED
         if turn.hooks:
             await within(frame, intercept(turn.hooks, TurnHook.AFTER_RUN, turn))
-    except BaseException as error:  # noqa: BLE001 (raised again)
+    except BaseException as error:
+        if turn.__dict__ is not state:
+            raise
         raise await within(frame, recorded(turn, error))  # noqa: B904 (it is the error, or has its cause)
     else:
         return output  # type: ignore[no-any-return]  # pyright: ignore[reportReturnType] (a cast is a call)
@@ -102,6 +106,7 @@ async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself
         decided = None
         if turn.hooks or decision is not None:
             decided = await decide_run(turn, decision)
+            _check_own(turn, state)
         values = await steps.step(_open(turn, tool, decided))
         clock = steps.clock
         while True:
@@ -138,7 +143,7 @@ async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself
         if values is not None:
             await close(values, tool)
         raise
-    except BaseException as error:  # noqa: BLE001 (raised again)
+    except BaseException as error:
         token = token or running.set(frame)
         failure: BaseException = error
         if values is not None:
@@ -146,12 +151,35 @@ async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself
                 await close(values, tool)
             except CancelledError as cancelled:  # the consumer's own goes before the turn's failure
                 failure = cancelled
+        if turn.__dict__ is not state:
+            raise
         await fail(turn, failure)
     finally:
         if token is not None:
             leave(token)
         state["end_time"] = time()
         del state["_run"]
+
+
+def give_up(turn: "Turn[Any]") -> None:
+    """Have the turn be as if it did not run: its run is abandoned, goes on by itself, and has nothing to do with it.
+
+    A run keeps its record in the turn's dictionary: so the turn gets another one.
+    """
+    state = {**turn.__dict__, "stop_reason": StopReason.CANCELLED, "end_time": time()}
+    state.pop("_run", None)
+    object.__setattr__(turn, "__dict__", state)
+
+
+def _check_own(turn: "Turn[Any]", state: dict[str, Any]) -> None:
+    """Go on, unless the run was given up.
+
+    Raises:
+        CancelledError: if it was
+
+    """
+    if turn.__dict__ is not state:
+        raise CancelledError
 
 
 def _begin(turn: "Turn[Any]", state: dict[str, Any], *, streams: bool) -> "Tool":

@@ -1,6 +1,8 @@
 """Agents that live in an actor system: run by it, restarted by it, asked and told."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -12,6 +14,7 @@ from pygents import (
     Deny,
     Replace,
     SafeExecutionError,
+    StopReason,
     Turn,
     TurnDeniedError,
     TurnHook,
@@ -28,6 +31,7 @@ from pygents.actors import (
     Ended,
     Restart,
     StartTimeoutError,
+    Strategy,
     Supervision,
 )
 
@@ -329,3 +333,98 @@ async def test_a_restored_turn_whose_tool_had_completed_is_not_run_again(agent, 
         await system.wait_idle()
     assert len(runs) == 1
     assert len(stored) == 2, "what follows a turn is done"
+
+
+async def test_an_agent_that_has_lived_in_a_system_is_collected_as_any_other(tools):
+    async with ActorSystem("s") as system:
+        agent = Agent("gone", "Has lived", tools)
+        system.spawn(agent)
+        await agent.ask(Turn("square", args=[2]))
+    trace = weakref.ref(agent)
+    del agent, system
+    gc.collect()
+    assert trace() is None
+
+
+class Stubborn:
+    """Ignores its cancellation in its first run, until it is released."""
+
+    def __init__(self, late):
+        self.runs = []
+        self.released = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._late = late
+
+    async def __call__(self):
+        self.runs.append(current_turn().attempt)
+        if len(self.runs) > 1:
+            await asyncio.sleep(50)
+            return "again"
+        while not self.released.is_set():
+            try:
+                await self.released.wait()
+            except asyncio.CancelledError:
+                continue
+        self.ended.set()
+        return self._late() if callable(self._late) else self._late
+
+
+class TestATurnWhoseToolIgnoresItsCancellation:
+    @pytest.mark.parametrize("streams", [False, True])
+    @pytest.mark.parametrize("late", ["late", lambda: Turn("square", args=[2]), lambda: 1 / 0], ids=str)
+    async def test_is_run_again_and_what_the_late_one_ends_in_comes_to_nothing(self, tools, late, streams):
+        @make_tool()
+        async def stream(functions):
+            yield await functions[0]()
+
+        seen = []
+
+        def watch(event):
+            async def note(*args):
+                seen.append(event)
+
+            note.__name__ = f"note_{event.name}"
+            return make_hook(event)(note)
+
+        stubborn = Stubborn(late)
+        agent = Agent("stubborn", "Ignores", [*tools, stream])
+        events = [event for event in AgentHook if "PUT" not in event.name and event is not AgentHook.BEFORE_TURN]
+        agent.hooks = [watch(event) for event in events]
+        async with ActorSystem("s", supervision=Supervision(strategy=Strategy.ONE_FOR_ALL)) as system:
+            system.spawn(agent, shutdown=1)
+            failing = Agent("failing", "Fails", tools)
+            system.spawn(failing)
+            turn = Turn("stream" if streams else "call", args=[[stubborn]])
+            asked = asyncio.ensure_future(agent.ask(turn))
+            await asyncio.sleep(1)
+            failing.tell(Turn("square", args=[13]))
+            await asyncio.sleep(10)
+            assert (stubborn.runs, turn.running) == ([1, 2], True)
+            stubborn.released.set()
+            await stubborn.ended.wait()
+            await asyncio.sleep(10)
+            assert (seen, turn.running, turn.stop_reason, asked.done()) == ([], True, None, False)
+            assert await asked == (["again"] if streams else "again")
+            await system.wait_idle()
+            assert (turn.running, turn.stop_reason) == (False, StopReason.COMPLETED)
+            assert seen == [AgentHook.ON_TURN_VALUE, AgentHook.AFTER_TURN]
+            counts = system.statistics()
+            assert (counts.accepted, counts.handled, counts.dead_lettered) == (2, 1, 1)
+
+    async def test_can_be_sent_again_when_its_agent_was_killed(self, tools):
+        stubborn = Stubborn("late")
+        agent = Agent("stubborn", "Ignores", tools)
+        other = Agent("other", "Takes over", tools)
+        async with ActorSystem("s") as system:
+            ref = system.spawn(agent, shutdown=1)
+            turn = Turn("call", args=[[stubborn]])
+            agent.tell(turn)
+            await asyncio.sleep(1)
+            ref.kill()
+            await ref.wait_stopped()
+            assert (turn.running, turn.stop_reason) == (False, StopReason.CANCELLED)
+            system.spawn(other)
+            system.dead_letters.redrive_all(to="other")
+            stubborn.released.set()
+            await system.wait_idle()
+            assert (turn.output, turn.stop_reason) == ("again", StopReason.COMPLETED)

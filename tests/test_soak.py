@@ -17,7 +17,7 @@ from soak.report import print_head, print_result, print_round
 from soak.shift import Plan, work
 from soak.verdict import complaints
 
-SHORT = Plan(members=30, threads=0, customers=10, rounds=6, warm_up=3, messages=150, seconds=1e6)
+SHORT = Plan(members=50, threads=0, customers=10, rounds=6, warm_up=3, messages=600, seconds=1e6)
 
 
 def soak(plan=SHORT):

@@ -58,6 +58,7 @@ def _fence(child: "Child[Any]", task: "Task[None]") -> None:
 def _go_on_without(child: "Child[Any]") -> None:
     child.system.note_abandoned(child.spec.path)
     if (envelope := child.inbox.in_hand) is not None:
+        child.give_up(envelope)
         if child.killed:
             child.ledger.bury(envelope, DeadLetterReason.CUT)
         else:

@@ -264,6 +264,7 @@ class Child[A: AsyncActor](Cell[A]):
             return
         if envelope is not None:
             inbox.done(envelope)
+        self.ledger.forget_ended()
         if not inbox.release() or (self.course.halt and inbox.claim()):
             self.wake()
         elif self.course.is_awaited:
@@ -310,21 +311,22 @@ class Child[A: AsyncActor](Cell[A]):
 
     @override
     def note_cancellation(self) -> None:
-        if self.cuts.is_fenced():
-            raise FencedError
+        self.cuts.pass_fence()
         if self.activation is not None and self.activation.cancelling():
             self.take_cuts_back()
 
     @override
     def has_outlived_cancellation(self) -> bool:
-        if self.cuts.watchful and self.cuts.is_fenced():
-            raise FencedError
+        self.cuts.pass_fence()
         task: Any = self.activation  # as the cell does: a call more for each message would cost it a twentieth
         return task is not None and (task.cancelling() or task._must_cancel)
 
     @override
     def is_thrown_away(self, error: BaseException) -> bool:
         return self.cuts.is_fenced() or super().is_thrown_away(error)
+
+    def give_up(self, envelope: Envelope[Any]) -> None:
+        """See that the handler of a message is abandoned, which may go on with it."""
 
     @override
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
@@ -372,8 +374,6 @@ class Child[A: AsyncActor](Cell[A]):
             self.activate()
         else:
             self.cuts.cancel(self.activation)
-
-    # Its end, on any thread.
 
     @override
     def let_go(self, rest: Sequence[Envelope[Any]], how: Ended = Ended.STOPPED) -> None:

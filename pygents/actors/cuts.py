@@ -27,15 +27,14 @@ class FencedError(BaseException):
 class Cuts:
     """The requests to cancel one child's activation, and its abandoned tasks."""
 
-    __slots__ = ("_fenced", "_lock", "_requests", "_suspected", "watchful")
+    __slots__ = ("_fenced", "_lock", "_requests", "_suspected", "_watchful")
 
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
         self._fenced: set[Task[None]] | None = None
         self._requests = 0
         self._suspected: Task[None] | None = None
-        self.watchful = False
-        """Whether there is a fence, or may be one soon; if not, nothing can be behind it."""
+        self._watchful = False  # whether there is a fence, or may be one soon
 
     def cancel(self, activation: "Task[None]") -> None:
         """Cancel the message that the activation has in hand."""
@@ -55,7 +54,7 @@ class Cuts:
         """Have the activation say so if it ends what it does, or begins anything else."""
         with self._lock:
             self._suspected = activation
-            self.watchful = True
+            self._watchful = True
 
     def is_suspected(self, activation: "Task[None]") -> bool:
         """Return whether the activation has not come to an end since it was suspected; under the lock."""
@@ -67,11 +66,11 @@ class Cuts:
         self._fenced.add(activation)
         self._suspected = None
         self._requests = 0
-        self.watchful = True
+        self._watchful = True
 
     def is_fenced(self) -> bool:
         """Return whether the running task is one that was abandoned."""
-        if not self.watchful or asyncio._get_running_loop() is None:  # noqa: SLF001 (documented; thrown away, it runs in no task)
+        if not self._watchful or asyncio._get_running_loop() is None:  # noqa: SLF001 (documented; thrown away, it runs in no task)
             return False
         with self._lock:
             running = asyncio.current_task()
@@ -79,8 +78,18 @@ class Cuts:
                 self._suspected = None
             return self._fenced is not None and running in self._fenced
 
+    def pass_fence(self) -> None:
+        """Go on, unless the running task was abandoned.
+
+        Raises:
+            FencedError: if it was
+
+        """
+        if self._watchful and self.is_fenced():
+            raise FencedError
+
     def leave(self) -> None:
         """Forget the running task, which was abandoned and ends at last."""
         with self._lock:
             cast("set[Task[None]]", self._fenced).remove(cast("Task[None]", asyncio.current_task()))
-            self.watchful = bool(self._fenced)
+            self._watchful = bool(self._fenced)

@@ -84,6 +84,11 @@ class Ledger:
             self.bury(envelope, DeadLetterReason.POISON, failure or cut)
         return False
 
+    def forget_ended(self) -> None:
+        """Keep nothing of messages that have ended, now that none is in hand."""
+        if not len(self._inbox):
+            self._latest = self._retried = None
+
     def spend_failed(self, envelope: "Envelope[Any]", failure: BaseException) -> None:
         """Let go of a message that has failed: its asker gets the failure, and if nobody asked it is a dead letter."""
         if envelope.reply_to is None:

@@ -228,7 +228,7 @@ class Supervisor:
             for node in concerned:
                 if node is not child:
                     hold(node)
-            self.transitions.pending += 1
+            self.transitions.pending.append(concerned)
             generation = self.transitions.generation
             self.system.submit(lambda: self.transitions.restart_group(child, concerned, delay, failure, generation))
             return None

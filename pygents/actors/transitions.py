@@ -4,14 +4,15 @@ Invariants:
 
 * Everything here runs on the system's loop. The transitions of one supervisor take turns at ``_turn``.
 * ``closed``, ``failing``, ``pending``, ``generation`` and the supervisor's nodes change under the system's lock.
-* A group that is asked for while another one is being restarted concerns every child that the other has not come to
-  yet: so the other stops there, and nothing is restarted twice.
+* A group that is asked for while another one is being restarted takes over the nodes that it concerns: the other
+  leaves them alone from then on, so that nothing is restarted twice.
 """
 
 # pyright: reportPrivateUsage=false
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pygents.actors.abandonment import abandon_handler, abandon_loop
@@ -40,8 +41,8 @@ class Transitions:
         """Whether it takes no more children, for good."""
         self.failing = False
         """Whether it has failed, and has not been started again."""
-        self.pending = 0
-        """Restarts of groups that have been asked for, and not begun."""
+        self.pending: list[list[Node]] = []
+        """The groups whose restart has been asked for, and not begun: each is whom it concerns."""
         self.generation = 0
         """How often it was itself restarted: what was asked for before has been dealt with."""
 
@@ -98,7 +99,7 @@ class Transitions:
     ) -> None:
         """Stop all that a failed child's restart concerns, and start them again."""
         async with self._turn:
-            self.pending -= 1
+            self.pending.remove(concerned)
             if self._is_moot(generation):
                 return
             if isinstance(child, Child):
@@ -109,7 +110,7 @@ class Transitions:
             if delay > 0 and await _in_time(self._stopping.wait(), delay):
                 return
             for node in concerned:
-                await self._revive(node, failure, lambda: self.pending > 0 or self._is_moot(generation))
+                await self._revive(node, failure, partial(self._is_overtaken, node, generation))
 
     async def fail(self, generation: int) -> bool:
         """Suspend all children because the supervisor has failed; return whether that is not overtaken."""
@@ -119,6 +120,10 @@ class Transitions:
             for node in reversed(list(self._nodes.values())):
                 await self._suspend(node)
         return True
+
+    def _is_overtaken(self, node: "Node", generation: int) -> bool:
+        """Whether something else has come up that concerns a node, and will start it again, or not."""
+        return self._is_moot(generation) or any(node in concerned for concerned in self.pending)
 
     def _is_moot(self, generation: int) -> bool:
         """Whether something that was asked for is overtaken: the supervisor fails, ends, or was restarted."""
@@ -166,8 +171,13 @@ class Transitions:
         with self._system.lock:
             self.failing = False
             self._supervisor.begin_again()
+            generation = self.generation
+
+        def is_overtaken(node: "Node") -> bool:
+            return overtaken() or self._is_overtaken(node, generation)
+
         for node in list(self._nodes.values()):
-            await self._revive(node, failure, lambda: overtaken() or self.failing or self.pending > 0)
+            await self._revive(node, failure, partial(is_overtaken, node))
 
 
 def hold(node: "Node") -> None:

@@ -1,6 +1,9 @@
 """What a supervisor does about its children's failures: whom it stops and starts, in which order, and when it fails."""
 
 import asyncio
+import gc
+import logging
+import weakref
 
 import pytest
 
@@ -468,3 +471,51 @@ async def test_a_child_spawned_while_its_supervisor_fails_waits_until_that_is_up
         await system.wait_idle()
         (asked,) = spawned
         assert await asked == "hello"
+
+
+async def test_a_supervisor_that_fails_while_its_sibling_starts_again_leaves_that_alone():
+    class Slow(AsyncActor):
+        async def on_start(self):
+            await asyncio.sleep(1)
+
+        def on_receive(self, message):
+            if message == "fail":
+                raise KeyError(message)
+            return message
+
+    escalates = Supervision(decide={KeyError: Directive.ESCALATE})
+    async with ActorSystem("s") as system:
+        first, second = system.supervisor("a", escalates), system.supervisor("b", escalates)
+        refs = [first.spawn(Slow, name=f"{number}") for number in range(3)]
+        other = second.spawn(Slow, name="other")
+        await system.wait_idle()
+        refs[0].tell("fail")
+        await asyncio.sleep(1.5)  # the first one's children are being started again, a second each
+        other.tell("fail")
+        await system.wait_idle()
+        assert [await ref.ask_async("hello") for ref in [*refs, other]] == ["hello"] * 4
+        assert (first.restarts, second.restarts) == (1, 1)
+
+
+async def test_an_idle_child_keeps_nothing_of_a_message_that_was_run_again(monkeypatch):
+    monkeypatch.setattr(logging.getLogger("pygents.actors"), "disabled", True)  # pytest keeps what is logged
+
+    class Message:
+        pass
+
+    class Once(AsyncActor):
+        seen = False
+
+        def on_receive(self, message):
+            if isinstance(message, Message) and not self.seen:
+                self.seen = True
+                raise ConnectionError
+
+    async with ActorSystem("s", supervision=Supervision(decide={ConnectionError: Directive.RETRY})) as system:
+        ref, message = system.spawn(Once), Message()
+        trace = weakref.ref(message)
+        ref.tell(message)
+        del message
+        await system.wait_idle()
+        gc.collect()
+        assert trace() is None
