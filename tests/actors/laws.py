@@ -5,6 +5,7 @@ Nothing here raises when a law is broken: it would be one more failure of an act
 
 import asyncio
 import itertools
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -133,7 +134,8 @@ class Laws:
             once = event.path == self.system.name or self.failed_above[self.window_at(event.path)] == 1
             self.check(once, f"{event.path} fails again, with {event.failure!r}, before it was restarted")
             self.check_too_many(event.path, event.failure)
-            self.asked[self.window_at(event.path.rpartition("/")[0])].append(self.now())
+            above = self.window_at(event.path.rpartition("/")[0])
+            self.asked[above].append(math.inf)  # it asks when its children have stopped, which may take long
             self.failed.setdefault(id(event.failure), Failed(event.failure, name, next(self.moments), self.now()))
         self._publish(event)
 
