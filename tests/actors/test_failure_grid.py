@@ -101,9 +101,11 @@ class Sibling(AsyncActor):
     def __init__(self, lives: list) -> None:
         super().__init__()
         self.lives = lives
+        self._fresh = True
 
     async def on_start(self):
-        self.lives.append("start")
+        self.lives.append("start" if self._fresh else "start as it is")
+        self._fresh = False
 
     async def on_receive(self, message):
         return message
