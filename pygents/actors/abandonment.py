@@ -1,4 +1,4 @@
-"""Abandonment: going on without a handler that ignores its cancellation, or without a loop that is blocked.
+"""Abandonment: cutting a message short, and going on without a handler that ignores that, or a loop that is blocked.
 
 What such a handler still does counts for nothing: `Cuts` has the argument. Its message is a dead letter if the child is
 killed, and goes back to the head of the mailbox if not.
@@ -8,7 +8,7 @@ killed, and goes back to the head of the mailbox if not.
 
 from typing import TYPE_CHECKING, Any
 
-from pygents.actors.child_spec import Phase
+from pygents.actors.child_spec import Order, Phase
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.reply import Reply
 
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from pygents.actors.child import Child
 
-__all__ = ["abandon_handler", "abandon_loop"]
+__all__ = ["abandon_handler", "abandon_loop", "cut"]
+
+
+def cut(child: "Child[Any]") -> None:
+    """Cancel the message in hand; it goes back to the head of the mailbox."""
+
+    def cancel() -> None:
+        if child.activation is not None and child.course.order is Order.SUSPEND and child.inbox.in_hand is not None:
+            child.cuts.cancel(child.activation)
+
+    child.on_loop(cancel)
 
 
 def abandon_handler(child: "Child[Any]") -> Reply[None]:
@@ -28,9 +38,10 @@ def abandon_handler(child: "Child[Any]") -> Reply[None]:
     def abandon() -> None:
         with child.system.lock:
             task = child.activation
-            if task is not None and not task.done():
+            handles = task is not None and not task.done() and child.inbox.in_hand is not None
+            if task is not None and handles:  # else it has ended, or the ``on_*`` method that runs has its own time
                 _fence(child, task)
-        if task is not None:
+        if handles:
             _go_on_without(child)
         done.set(None)
 

@@ -104,7 +104,7 @@ class Cell[A: AsyncActor]:
     def enter_context(self) -> None:
         """Set what the actor's code finds in its context."""
         running.set(self.ref)
-        sender.set(None)
+        sender.set(self.ref._path)
 
     def statistics(self) -> Statistics | None:
         """Return what has become of the actor's messages, if they are counted."""

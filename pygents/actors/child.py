@@ -38,14 +38,12 @@ from pygents.actors.course import Course
 from pygents.actors.cuts import Cuts, FencedError
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.ending import die, end, tell_of_end
-from pygents.actors.envelope import sender
 from pygents.actors.failing import fail, fail_on, restart_alone
 from pygents.actors.incarnation import retire, start_again, start_first
 from pygents.actors.ledger import Ledger
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.ref import OwnStop
 from pygents.actors.reply import Reply
-from pygents.actors.running import running
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Directive, Restart, Supervision
 from pygents.actors.watch import Ended, Terminated
@@ -94,14 +92,9 @@ class Child[A: AsyncActor](Cell[A]):
         self.inbox.open(self.wake, wake_for_items=True)
         if getattr(self.actor.on_start, "__func__", None) is Actor.on_start and self.course.begin_running():
             self.system.news.started(self.spec.path)
-            if self.inbox.release():
+            if self.inbox.release() and not (self.course.halt and self.inbox.claim()):
                 return
         self.wake()
-
-    @override
-    def enter_context(self) -> None:
-        running.set(self.ref)
-        sender.set(self.spec.path)
 
     def _open_dispatcher(self) -> None:
         self.dispatcher = self.ref._dispatcher = self.spec.dispatcher.open(self.spec.name, self.system.loop)
@@ -165,10 +158,6 @@ class Child[A: AsyncActor](Cell[A]):
             self._child_failure = failure
             self.course.halt = True
         self._call()
-
-    def cut(self) -> None:
-        """Cancel the message in hand; it goes back to the head of the mailbox."""
-        self.on_loop(self._cut_here)
 
     @override
     def kill(self) -> None:
@@ -316,6 +305,16 @@ class Child[A: AsyncActor](Cell[A]):
             self.take_cuts_back()
 
     @override
+    async def go_on(self) -> None:
+        self.cuts.forget()  # they are taken back with all others
+        await super().go_on()
+
+    @override
+    async def end_with_loop(self) -> None:
+        self.course.halt = True  # or its activation would find nothing to do
+        await super().end_with_loop()
+
+    @override
     def has_outlived_cancellation(self) -> bool:
         self.cuts.pass_fence()
         task: Any = self.activation  # as the cell does: a call more for each message would cost it a twentieth
@@ -326,7 +325,7 @@ class Child[A: AsyncActor](Cell[A]):
         return self.cuts.is_fenced() or super().is_thrown_away(error)
 
     def give_up(self, envelope: Envelope[Any]) -> None:
-        """See that the handler of a message is abandoned, which may go on with it."""
+        """See that the handler of a message is abandoned."""
 
     @override
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
@@ -363,10 +362,6 @@ class Child[A: AsyncActor](Cell[A]):
         if self.activation is not None and self.activation.cancelling():
             self.ending = self.course.halt = True
         return cut
-
-    def _cut_here(self) -> None:
-        if self.activation is not None and self.course.order is Order.SUSPEND and self.inbox.in_hand is not None:
-            self.cuts.cancel(self.activation)
 
     @override
     def _cancel_for_kill(self) -> None:

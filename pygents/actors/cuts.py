@@ -50,6 +50,10 @@ class Cuts:
             activation.uncancel()
         return requests > 0
 
+    def forget(self) -> None:
+        """Know of no request: the activation's task has been rid of all."""
+        self._requests = 0
+
     def suspect(self, activation: "Task[None] | None") -> None:
         """Have the activation say so if it ends what it does, or begins anything else."""
         with self._lock:

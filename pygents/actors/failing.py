@@ -56,8 +56,10 @@ async def restart_alone(child: "Child[Any]", failure: BaseException | None, dela
     """End the actor, and start again after the delay; without one, when the supervisor revives the child."""
     await retire(child, failure)
     with child.system.lock:
-        child.comeback.failure = failure
         child.course.enter(Phase.RESTARTING)
+        if child.comeback.is_revival:  # one that failed at its start has been revived meanwhile
+            return
+        child.comeback.failure = failure
         child.comeback.due = delay is not None and child.course.order is None
     if delay is not None and child.comeback.due:
         _rest(child, delay)

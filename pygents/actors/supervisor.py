@@ -207,8 +207,7 @@ class Supervisor:
         others, or another restart concerns the child.
         """
         with self.system.lock:
-            now_moot = self.transitions.closed or self.transitions.failing
-            if now_moot or (isinstance(child, Child) and child.course.order is not None):
+            if self.transitions.is_overruled or (isinstance(child, Child) and child.course.order is not None):
                 return None
             now = self.system.now()
             own = child.comeback.admits(now) if isinstance(child, Child) else None
@@ -236,7 +235,7 @@ class Supervisor:
     def fail(self, failure: BaseException) -> None:
         """Fail: stop the children, and leave the rest to the supervisor above; once, until it is started again."""
         with self.system.lock:
-            if self.transitions.failing or self.transitions.closed:
+            if self.transitions.is_overruled:
                 return
             self.transitions.failing = True
             self.transitions.hold()
@@ -278,9 +277,8 @@ class Supervisor:
         return self.system.submit(self.transitions.all_gone)
 
     async def _fail(self, failure: BaseException, generation: int) -> None:
-        if not await self.transitions.fail(generation):
+        if not await self.transitions.fail(failure, generation):
             return
-        self.system.news.supervisor_failed(self.path or self.system.name, failure)
         if self._owner is not None:
             self._owner.fail_with(failure)
         elif self._parent is None:

@@ -3,7 +3,7 @@
 Invariants:
 
 * Everything here runs on the system's loop. The transitions of one supervisor take turns at ``_turn``.
-* ``closed``, ``failing``, ``pending``, ``generation`` and the supervisor's nodes change under the system's lock.
+* ``closed``, ``failing``, ``held``, ``pending``, ``generation`` and the nodes change under the system's lock.
 * A group that is asked for while another one is being restarted takes over the nodes that it concerns: the other
   leaves them alone from then on, so that nothing is restarted twice.
 """
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pygents.actors.abandonment import abandon_handler, abandon_loop
+from pygents.actors.abandonment import abandon_handler, abandon_loop, cut
 from pygents.actors.child import Child
 from pygents.actors.child_spec import Order, Phase
 from pygents.actors.supervision import Restart
@@ -41,6 +41,8 @@ class Transitions:
         """Whether it takes no more children, for good."""
         self.failing = False
         """Whether it has failed, and has not been started again."""
+        self.held = False
+        """Whether one above is going to restart or end it: what happens below meanwhile is overtaken."""
         self.pending: list[list[Node]] = []
         """The groups whose restart has been asked for, and not begun: each is whom it concerns."""
         self.generation = 0
@@ -67,9 +69,12 @@ class Transitions:
         async with self._turn:
             for node in nodes:
                 await self._terminate(node)
-        if not close:
+        if not close:  # the next actor begins anew
             self._stopping.clear()
-            self.failing = False
+            with self._system.lock:
+                self.failing = False
+                self.generation += 1
+                self._supervisor.begin_again()
 
     async def stop(self, node: "Node") -> bool:
         """Stop one child for good, and return whether it lived."""
@@ -112,11 +117,12 @@ class Transitions:
             for node in concerned:
                 await self._revive(node, failure, partial(self._is_overtaken, node, generation))
 
-    async def fail(self, generation: int) -> bool:
+    async def fail(self, failure: BaseException, generation: int) -> bool:
         """Suspend all children because the supervisor has failed; return whether that is not overtaken."""
         async with self._turn:
-            if self.closed or generation != self.generation:
+            if self.closed or self.held or generation != self.generation:
                 return False
+            self._system.news.supervisor_failed(self._supervisor.path or self._system.name, failure)
             for node in reversed(list(self._nodes.values())):
                 await self._suspend(node)
         return True
@@ -126,8 +132,13 @@ class Transitions:
         return self._is_moot(generation) or any(node in concerned for concerned in self.pending)
 
     def _is_moot(self, generation: int) -> bool:
-        """Whether something that was asked for is overtaken: the supervisor fails, ends, or was restarted."""
-        return self.failing or self.closed or generation != self.generation
+        """Whether something that was asked for is overtaken: the supervisor fails, ends, or is or was restarted."""
+        return self.is_overruled or generation != self.generation
+
+    @property
+    def is_overruled(self) -> bool:
+        """Whether nothing below is restarted, because the supervisor fails or ends, or one above restarts it."""
+        return self.failing or self.closed or self.held
 
     async def _terminate(self, node: "Node") -> None:
         if not isinstance(node, Child):
@@ -169,7 +180,9 @@ class Transitions:
     async def revive_all(self, failure: BaseException | None, overtaken: Callable[[], bool]) -> None:
         """Start all children again, because the supervisor is."""
         with self._system.lock:
-            self.failing = False
+            if overtaken():
+                return
+            self.failing = self.held = False
             self._supervisor.begin_again()
             generation = self.generation
 
@@ -185,6 +198,7 @@ def hold(node: "Node") -> None:
     if isinstance(node, Child):
         node.give(Order.HOLD)
     else:
+        node.transitions.held = True
         node.transitions.hold()
 
 
@@ -193,7 +207,7 @@ async def _suspend_child(child: Child[Any]) -> None:
     if child.children is not None:
         await child.children.transitions.terminate_all()
     if not await _in_time(child.course.reach(*_GONE), child.spec.shutdown):
-        child.cut()
+        cut(child)
         if not await _in_time(child.course.reach(*_GONE), child.spec.shutdown):
             await _abandon(child)
             await child.course.reach(*_GONE)

@@ -107,7 +107,8 @@ class Laws:
         self.watched_dead = Counter()
         self.terminated = Counter()
         self._subscription = system.events(capacity=1)  # or nothing would be published
-        self._publish, system.publish = system.publish, self.note_event
+        stream = system.news._stream
+        self._publish, stream.publish = stream.publish, self.note_event
 
     def check(self, holds: object, problem: str) -> None:
         if not holds:

@@ -9,6 +9,7 @@ import pytest
 from pykka import ActorRegistry
 
 from pygents.actors import ActorDeadError, AsyncActor
+from pygents.actors.system import ActorSystem
 from tests.actors.helpers import (
     PATIENCE,
     Echo,
@@ -304,3 +305,22 @@ class TestFromAnotherThread:
         for wait in asking:
             wait()
         assert_dead_to_everyone(ref)
+
+
+@pytest.mark.parametrize("kind", ["idle", "busy"])
+def test_asyncio_run_ends_the_actors_of_a_system_that_nobody_has_left(kind):
+    log = []
+
+    async def main():
+        system = ActorSystem("s")
+        await system.__aenter__()
+        refs.append(system.spawn(Life, log))
+        await refs[0].ask_async("hello")
+        if kind == "busy":
+            refs[0].tell(hang)
+            await asyncio.sleep(0)
+
+    refs = []
+    asyncio.run(main())
+    assert not refs[0].is_alive()
+    assert log[-1] == "stop"

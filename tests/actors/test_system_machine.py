@@ -94,7 +94,7 @@ class Machine(RuleBasedStateMachine):
         self.run(do)
 
     def parent(self, data):
-        self.supervisors = [one for one in self.supervisors if not one._closed]
+        self.supervisors = [one for one in self.supervisors if not one.transitions.closed]
         return data.draw(st.sampled_from([self.system, *self.supervisors]))
 
     def somebody(self, data, names=None):
