@@ -21,10 +21,14 @@ __all__ = ["abandon_handler", "abandon_loop", "cut"]
 
 
 def cut(child: "Child[Any]") -> None:
-    """Cancel the message in hand; it goes back to the head of the mailbox."""
+    """Cancel the message in hand, which goes back to the head of the mailbox; or a start that takes long."""
 
     def cancel() -> None:
-        if child.activation is not None and child.course.order is Order.SUSPEND and child.inbox.in_hand is not None:
+        wanted = child.course.order is Order.SUSPEND or (
+            child.child_failure is not None and child.course.order is not Order.STOP
+        )
+        busy = child.inbox.in_hand is not None or child.course.phase in {Phase.STARTING, Phase.RESTARTING}
+        if child.activation is not None and wanted and busy:
             child.cuts.cancel(child.activation)
 
     child.on_loop(cancel)

@@ -144,7 +144,9 @@ class AsyncActor(Actor):
 
     def stop(self) -> None:
         """Stop when what is queued has been handled; ``ref.stop(block=False)``."""
-        self._actor_ref._request_stop(OwnStop())
+        stop = OwnStop()
+        stop.life = getattr(self._actor_ref._find_cell(), "restarts", 0)
+        self._actor_ref._request_stop(stop)
 
     @staticmethod
     def _create_actor_inbox() -> Mailbox[Envelope[Any]]:

@@ -30,7 +30,7 @@ from pykka import Actor
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.actors.answers import answer, log
+from pygents.actors.answers import log
 from pygents.actors.cell import Cell
 from pygents.actors.child_spec import ChildSpec, Order, Phase
 from pygents.actors.comeback import Comeback
@@ -38,7 +38,7 @@ from pygents.actors.course import Course
 from pygents.actors.cuts import Cuts, FencedError
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.ending import die, end, tell_of_end
-from pygents.actors.failing import fail, fail_on, restart_alone
+from pygents.actors.failing import fail, fail_on, start_over
 from pygents.actors.incarnation import retire, start_again, start_first
 from pygents.actors.ledger import Ledger
 from pygents.actors.loops import LoopEndedError
@@ -60,7 +60,7 @@ class Child[A: AsyncActor](Cell[A]):
     """Runs one actor after another behind one ref and mailbox, as its supervisor says."""
 
     __slots__ = (
-        *("_child_failure", "children", "comeback", "course", "cuts", "incarnate"),
+        *("child_failure", "children", "comeback", "course", "cuts", "incarnate"),
         *("ledger", "parent", "restarts", "spec", "system"),
     )
 
@@ -76,21 +76,28 @@ class Child[A: AsyncActor](Cell[A]):
         self.restarts = 0
         self.incarnate = True
         """Whether an actor runs that has to be told of its end."""
-        self._child_failure: BaseException | None = None
+        self.child_failure: BaseException | None = None
+        """What the supervisor of its own children has failed with, until it comes to that."""
         self.comeback = Comeback(spec.supervision)
         self.cuts = Cuts(self.system.lock)
 
     # What others may do with it, on any thread.
 
-    @override
-    def start(self) -> None:
+    def attach(self) -> None:
+        """Be where others can give orders and kill; nothing runs until `start`, or until it is killed."""
         self._context = copy_context()
         self._context.run(self.enter_context)
         self._open_dispatcher()
         self.ref._cell = weakref.ref(self)
-        self.started = True
         self.inbox.open(self.wake, wake_for_items=True)
-        if getattr(self.actor.on_start, "__func__", None) is Actor.on_start and self.course.begin_running():
+
+    @override
+    def start(self) -> None:
+        self.started = True
+        with self.system.lock:
+            plain = getattr(self.actor.on_start, "__func__", None) is Actor.on_start and not self.killed
+            plain = plain and self.course.begin_running()
+        if plain:
             self.system.news.started(self.spec.path)
             if self.inbox.release() and not (self.course.halt and self.inbox.claim()):
                 return
@@ -155,7 +162,7 @@ class Child[A: AsyncActor](Cell[A]):
     def fail_with(self, failure: BaseException) -> None:
         """Fail because the supervisor of the child's own children has."""
         with self.system.lock:
-            self._child_failure = failure
+            self.child_failure = failure
             self.course.halt = True
         self._call()
 
@@ -276,8 +283,8 @@ class Child[A: AsyncActor](Cell[A]):
                 self.comeback.due = False
                 self.settle()
                 self.course.enter(Phase.SUSPENDED)
-            elif self._child_failure is not None:
-                failure, self._child_failure = self._child_failure, None
+            elif self.child_failure is not None:
+                failure, self.child_failure = self.child_failure, None
                 if self.incarnate:
                     await self.fail(failure)
             elif self.course.phase is Phase.STARTING:
@@ -337,13 +344,11 @@ class Child[A: AsyncActor](Cell[A]):
 
     @override
     async def stop_ordered(self, envelope: Envelope[Any]) -> None:
-        if self.spec.restart is not Restart.PERMANENT or not isinstance(envelope.message, OwnStop):
+        message: object = envelope.message
+        if self.spec.restart is Restart.PERMANENT and isinstance(message, OwnStop):
+            await start_over(self, envelope, message.life)
+        else:
             await super().stop_ordered(envelope)
-            return
-        self.inbox.done(envelope)
-        answer(envelope.reply_to, True)  # noqa: FBT003
-        self.course.halt = True
-        await restart_alone(self, None, self.parent.ask_restart(self, None))
 
     @override
     async def end(self) -> None:

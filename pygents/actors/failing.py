@@ -7,7 +7,7 @@ import logging
 from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from pygents.actors.answers import log, show
+from pygents.actors.answers import answer, log, show
 from pygents.actors.child_spec import Phase
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.ending import end
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pygents.actors.child import Child
 
-__all__ = ["fail", "fail_on", "restart_alone"]
+__all__ = ["fail", "fail_on", "start_over"]
 
 
 async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseException) -> None:
@@ -52,7 +52,16 @@ async def fail(child: "Child[Any]", error: BaseException) -> None:
     await _apply(child, directive, error)
 
 
-async def restart_alone(child: "Child[Any]", failure: BaseException | None, delay: float | None) -> None:
+async def start_over(child: "Child[Any]", envelope: "Envelope[Any]", life: int) -> None:
+    """Restart a permanent child that has stopped itself, unless it has done so since."""
+    child.inbox.done(envelope)
+    answer(envelope.reply_to, True)  # noqa: FBT003
+    if life == child.restarts:
+        child.course.halt = True
+        await _restart_alone(child, None, child.parent.ask_restart(child, None))
+
+
+async def _restart_alone(child: "Child[Any]", failure: BaseException | None, delay: float | None) -> None:
     """End the actor, and start again after the delay; without one, when the supervisor revives the child."""
     await retire(child, failure)
     with child.system.lock:
@@ -76,7 +85,7 @@ async def _apply(child: "Child[Any]", directive: Directive, error: BaseException
         await end(child, error, Ended.FAILED)
         return
     child.settle()  # what has to follow has been asked for
-    await restart_alone(child, error, delay)
+    await _restart_alone(child, error, delay)
 
 
 def _rest(child: "Child[Any]", delay: float) -> None:

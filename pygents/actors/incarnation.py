@@ -78,6 +78,8 @@ async def retire(child: "Child[Any]", failure: BaseException | None) -> None:
     else:
         details = type(failure), failure, failure.__traceback__
         error = await _run_own(child, child.spec.shutdown, child.actor.on_failure, *details)
+    if child.children is not None:  # those that it has spawned just now
+        await wait_for(child, child.children.stop_all())
     if error is not None and not child.killed:
         name = "on_stop" if failure is None else "on_failure"
         log(logging.ERROR, "Exception in %s of %s:", name, child.label, error=error)

@@ -35,7 +35,10 @@ __all__ = ["ActorRef", "OwnStop"]
 
 
 class OwnStop(_ActorStop):
-    """The stop that an actor orders for itself."""
+    """The stop that an actor orders for itself, in one of its lives."""
+
+    life = 0
+    """How often it had been restarted."""
 
 
 class _Cell(Protocol):

@@ -29,7 +29,7 @@ from pygents.actors.reply import Reply
 from pygents.actors.spawning import Birth, Options
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import BackoffClock, Directive, Restart, RestartWindow, Strategy, Supervision
-from pygents.actors.transitions import Transitions, hold
+from pygents.actors.transitions import Transitions, hold, make_way
 from pygents.errors import TooManyRestartsError
 
 if TYPE_CHECKING:
@@ -227,9 +227,8 @@ class Supervisor:
             for node in concerned:
                 if node is not child:
                     hold(node)
-            self.transitions.pending.append(concerned)
-            generation = self.transitions.generation
-            self.system.submit(lambda: self.transitions.restart_group(child, concerned, delay, failure, generation))
+            group, generation = self.transitions.form_group(concerned), self.transitions.generation
+            self.system.submit(lambda: self.transitions.restart_group(child, group, delay, failure, generation))
             return None
 
     def fail(self, failure: BaseException) -> None:
@@ -281,6 +280,7 @@ class Supervisor:
             return
         if self._owner is not None:
             self._owner.fail_with(failure)
+            await make_way(self._owner)
         elif self._parent is None:
             self.system.fail(failure)
         else:
@@ -302,13 +302,14 @@ class Supervisor:
         with self.system.lock:
             try:
                 self._check_free(child.spec.name)
+                child.attach()  # before anybody can see it, who may end it at once
             except BaseException:
                 child.abandon()
                 raise
+            ActorRegistry.register(child.ref)
             self._nodes[child.spec.name] = child
             if self.transitions.failing:
                 child.course.order = Order.HOLD
-        ActorRegistry.register(child.ref)
         child.start()
         return child.ref
 

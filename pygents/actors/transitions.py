@@ -4,8 +4,8 @@ Invariants:
 
 * Everything here runs on the system's loop. The transitions of one supervisor take turns at ``_turn``.
 * ``closed``, ``failing``, ``held``, ``pending``, ``generation`` and the nodes change under the system's lock.
-* A group that is asked for while another one is being restarted takes over the nodes that it concerns: the other
-  leaves them alone from then on, so that nothing is restarted twice.
+* A node is in one group at the most. A group that is asked for while another one is being restarted takes over the
+  nodes that it concerns: the other leaves them alone from then on, so that nothing is restarted twice.
 """
 
 # pyright: reportPrivateUsage=false
@@ -23,7 +23,10 @@ from pygents.actors.supervision import Restart
 if TYPE_CHECKING:
     from pygents.actors.supervisor import Node, Supervisor
 
-__all__ = ["Transitions", "hold"]
+__all__ = ["Group", "Transitions", "hold", "make_way"]
+
+type Group = dict[Node, None]
+"""The nodes that are to be started again together, in their order."""
 
 _GONE = Phase.SUSPENDED, Phase.STOPPED
 
@@ -43,10 +46,18 @@ class Transitions:
         """Whether it has failed, and has not been started again."""
         self.held = False
         """Whether one above is going to restart or end it: what happens below meanwhile is overtaken."""
-        self.pending: list[list[Node]] = []
-        """The groups whose restart has been asked for, and not begun: each is whom it concerns."""
+        self._groups: list[Group] = []
         self.generation = 0
         """How often it was itself restarted: what was asked for before has been dealt with."""
+
+    def form_group(self, concerned: "list[Node]") -> "Group":
+        """Return the group that is to be restarted: it takes over what others were to start; under the lock."""
+        group = dict.fromkeys(concerned)
+        for other in self._groups:
+            for node in other.keys() & group.keys():
+                del other[node]
+        self._groups.append(group)
+        return group
 
     def close(self) -> None:
         """Take no more children; a wait for a backoff ends. On any thread."""
@@ -63,6 +74,7 @@ class Transitions:
         """Stop every child for good, youngest first."""
         with self._system.lock:
             self.closed = self.closed or close
+            self._overtake()
             nodes = list(reversed(self._nodes.values()))
             self.hold()
         self._stopping.set()
@@ -73,7 +85,6 @@ class Transitions:
             self._stopping.clear()
             with self._system.lock:
                 self.failing = False
-                self.generation += 1
                 self._supervisor.begin_again()
 
     async def stop(self, node: "Node") -> bool:
@@ -100,22 +111,31 @@ class Transitions:
             await _abandon(child)
 
     async def restart_group(
-        self, child: "Node", concerned: "list[Node]", delay: float, failure: BaseException | None, generation: int
+        self, child: "Node", group: "Group", delay: float, failure: BaseException | None, generation: int
     ) -> None:
-        """Stop all that a failed child's restart concerns, and start them again."""
-        async with self._turn:
-            self.pending.remove(concerned)
-            if self._is_moot(generation):
-                return
-            if isinstance(child, Child):
-                await child.course.reach(Phase.RESTARTING, *_GONE)
-            for node in reversed(concerned):
-                if node is not child or not isinstance(node, Child):
-                    await self._suspend(node)
+        """Stop all that a failed child's restart concerns, and start them again.
+
+        The start takes no turn: it may take long, and whatever comes up meanwhile takes over what it concerns.
+        """
+        try:
+            async with self._turn:
+                if self._is_moot(generation):
+                    return
+                await self._suspend_group(child, group)
             if delay > 0 and await _in_time(self._stopping.wait(), delay):
                 return
-            for node in concerned:
-                await self._revive(node, failure, partial(self._is_overtaken, node, generation))
+            for node in list(group):
+                await self._revive(node, failure, partial(self._is_overtaken, node, group, generation))
+        finally:
+            with self._system.lock:
+                self._drop(group)
+
+    async def _suspend_group(self, child: "Node", group: "Group") -> None:
+        if isinstance(child, Child):
+            await child.course.reach(Phase.RESTARTING, *_GONE)
+        for node in reversed(list(group)):
+            if node is not child or not isinstance(node, Child):
+                await self._suspend(node)
 
     async def fail(self, failure: BaseException, generation: int) -> bool:
         """Suspend all children because the supervisor has failed; return whether that is not overtaken."""
@@ -127,9 +147,17 @@ class Transitions:
                 await self._suspend(node)
         return True
 
-    def _is_overtaken(self, node: "Node", generation: int) -> bool:
+    def _is_overtaken(self, node: "Node", group: "Group", generation: int) -> bool:
         """Whether something else has come up that concerns a node, and will start it again, or not."""
-        return self._is_moot(generation) or any(node in concerned for concerned in self.pending)
+        return node not in group or self._is_moot(generation)
+
+    def _drop(self, group: "Group") -> None:
+        self._groups = [other for other in self._groups if other is not group]
+
+    def _overtake(self) -> None:
+        """Have all that was asked for until now come to nothing; under the lock."""
+        self.generation += 1
+        self._groups.clear()
 
     def _is_moot(self, generation: int) -> bool:
         """Whether something that was asked for is overtaken: the supervisor fails, ends, or is or was restarted."""
@@ -145,9 +173,9 @@ class Transitions:
             await node.transitions.terminate_all(close=True)
             self._supervisor.forget(node)
             return
-        node.give(Order.STOP)
         if node.children is not None:
             await node.children.transitions.terminate_all()
+        node.give(Order.STOP)
         if not await _in_time(node.course.reach(Phase.STOPPED), node.spec.shutdown):
             node.kill()
             await node.course.reach(Phase.STOPPED)
@@ -163,7 +191,8 @@ class Transitions:
     async def suspend_all(self) -> None:
         """Suspend all children because the supervisor is restarted: what was asked for before is overtaken."""
         async with self._turn:
-            self.generation += 1
+            with self._system.lock:
+                self._overtake()
             for node in reversed(list(self._nodes.values())):
                 await self._suspend(node)
 
@@ -184,13 +213,15 @@ class Transitions:
                 return
             self.failing = self.held = False
             self._supervisor.begin_again()
-            generation = self.generation
+            group, generation = self.form_group(list(self._nodes.values())), self.generation
 
         def is_overtaken(node: "Node") -> bool:
-            return overtaken() or self._is_overtaken(node, generation)
+            return overtaken() or self._is_overtaken(node, group, generation)
 
-        for node in list(self._nodes.values()):
+        for node in list(group):
             await self._revive(node, failure, partial(is_overtaken, node))
+        with self._system.lock:
+            self._drop(group)
 
 
 def hold(node: "Node") -> None:
@@ -211,6 +242,15 @@ async def _suspend_child(child: Child[Any]) -> None:
         if not await _in_time(child.course.reach(*_GONE), child.spec.shutdown):
             await _abandon(child)
             await child.course.reach(*_GONE)
+
+
+async def make_way(owner: Child[Any]) -> None:
+    """See that an actor comes to its failure, whose children have failed: it may wait for one of them, for ever."""
+    over = Phase.RESTARTING, Phase.STOPPING, *_GONE
+    if not await _in_time(owner.course.reach(*over), owner.spec.shutdown):
+        cut(owner)
+        if not await _in_time(owner.course.reach(*over), owner.spec.shutdown):
+            await _abandon(owner)
 
 
 async def _abandon(child: Child[Any]) -> None:

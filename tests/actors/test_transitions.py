@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from pykka import ActorRegistry
 
-from pygents.actors import Directive, Strategy, Supervision
+from pygents.actors import ActorFailedError, AsyncActor, Backoff, Directive, Ended, Restart, Strategy, Supervision
+from pygents.actors.child import Child
 from pygents.actors.system import ActorSystem
 from tests.actors.helpers import Life, hang
 from tests.actors.test_supervisor import Worker, boom
@@ -129,3 +131,111 @@ async def test_a_child_that_is_revived_while_it_still_retires_from_a_failed_star
         await system.wait_idle()
         assert len(starts) == 3
         assert await ref.ask_async("hello") == (1, "hello")
+
+
+async def test_an_actor_that_waits_for_a_child_whose_supervisor_has_failed_is_cut_and_fails():
+    class Kid(AsyncActor):
+        def on_receive(self, message):
+            raise ValueError(message)
+
+    class Parent(AsyncActor):
+        supervision = Supervision(max_restarts=0)
+
+        async def on_receive(self, message):
+            if message != "delegate":
+                return message
+            kid = self.spawn(Kid, name="kid")
+            kid.tell("fails, and its supervisor with it")
+            return await kid.ask_async("waits for that to be up again")
+
+    async with ActorSystem("s", supervision=Supervision(max_restarts=10, max_attempts=2)) as system:
+        parent = system.spawn(Parent, name="p", shutdown=1.0)
+        with pytest.raises(ActorFailedError, match="cut in each of its 2 runs"):
+            await parent.ask_async("delegate")
+        assert await parent.ask_async("hello") == "hello"
+        await system.wait_idle()
+        assert system.statistics().queued == 0
+
+
+class Hangs(Worker):
+    """Hangs in each start but the first."""
+
+    def on_restart(self, failure):
+        return hang()
+
+
+@pytest.mark.parametrize("ends", ["stop", "shutdown"])
+async def test_a_start_that_hangs_in_a_groups_restart_keeps_nobody_from_ending_it(ends):
+    async with ActorSystem("s", supervision=Supervision(strategy=Strategy.ONE_FOR_ALL)) as system:
+        system.spawn(Hangs, [], "hangs", name="hangs", start_timeout=1_000.0, shutdown=1.0)
+        system.spawn(Worker, [], "fails").tell(boom())
+        await asyncio.sleep(5)
+        began = asyncio.get_running_loop().time()
+        if ends == "stop":
+            assert await system.root.stop("hangs")
+        else:
+            await system.shutdown(drain=False)
+        assert asyncio.get_running_loop().time() - began <= 2
+
+
+async def test_stopping_a_child_by_name_does_not_wait_for_the_backoff_of_its_group():
+    log = []
+    policy = Supervision(strategy=Strategy.ONE_FOR_ALL, backoff=Backoff(initial=100.0, maximum=100.0, jitter=0.0))
+    async with ActorSystem("s", supervision=policy) as system:
+        first, second = (system.spawn(Worker, log, name, name=name) for name in "ab")
+        first.tell(boom())
+        await asyncio.sleep(5)
+        assert await system.root.stop("b")
+        assert asyncio.get_running_loop().time() == 5
+        assert await first.ask_async("hello") == (1, "hello")
+        assert asyncio.get_running_loop().time() == 100, "the other has waited"
+        assert not second.is_alive()
+
+
+async def test_a_permanent_actor_that_stops_itself_twice_is_restarted_once():
+    class Stops(Worker):
+        def on_receive(self, message):
+            self.stop()
+            self.stop()
+
+    log = []
+    async with ActorSystem("s", supervision=Supervision(max_restarts=1)) as system:
+        ref = system.spawn(Stops, log, "a", restart=Restart.PERMANENT)
+        ref.tell("now")
+        await system.wait_idle()
+        assert log.count("start a") == 2
+        assert system.statistics().queued == 0
+
+
+async def test_children_that_an_actor_spawns_in_its_end_do_not_outlive_it():
+    class Parent(Worker):
+        def on_start(self):
+            super().on_start()
+            self.spawn(Worker, log, "kid", name="kid")
+
+        def on_failure(self, *failure):
+            self.spawn(Worker, log, "late", name="kid")
+
+    log = []
+    async with ActorSystem("s") as system:
+        ref = system.spawn(Parent, log, "p", name="p")
+        ref.tell(boom())
+        await ref.ask_async("hello")
+        await system.wait_idle()
+        assert log.count("stop late") == 1
+        assert log.index("stop late") < log.index("restart p ValueError('boom')")
+
+
+@pytest.mark.parametrize("kind", [Life, AsyncActor])
+async def test_a_child_that_is_killed_before_it_is_started_ends(kind, monkeypatch):
+    def start(child):
+        child.ref.kill()
+        original(child)
+
+    original = Child.start
+    monkeypatch.setattr(Child, "start", start)
+    async with ActorSystem("s") as system:
+        ref = system.spawn(kind, *([[]] if kind is Life else []))
+        assert await ref.wait_stopped() is Ended.KILLED
+        assert ref not in ActorRegistry.get_all()
+        assert system.root.nodes() == []
