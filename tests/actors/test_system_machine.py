@@ -29,17 +29,16 @@ POLICIES = st.builds(
     backoff=st.sampled_from([None, Backoff(initial=0.5, maximum=2.0, jitter=0.0)]),
     decide=st.just(DECIDE),
 )
-JOBS = ["fine", "slow", "hang", "spawn", "relay", "stop", "turn", "message", "deny", "strange", "late"]
+JOBS = ["fine", "slow", "hang", "stubborn", "spawn", "relay", "stop", "turn", "message", "deny", "strange", "late"]
 WHATS = st.lists(st.sampled_from([*JOBS, *FAILURES]), min_size=1, max_size=5)
 PAUSES = st.sampled_from([0.0, 0.02, 1.0])
-PLANS = st.tuples(st.sampled_from(["on_start", "on_restart"]), st.sampled_from(["hang", *FAILURES])) | st.tuples(
-    st.just("on_stop"), st.sampled_from(FAILURES)
-)
+PLACES = st.sampled_from(["on_start", "on_stop", "on_restart"])
+WAYS = st.sampled_from(["hang", *FAILURES])
 ACTORS = st.tuples(
     st.sampled_from([Node, Clerk]),
     st.sampled_from(Restart),
     st.none() | POLICIES,
-    st.none() | PLANS,
+    st.none() | st.tuples(PLACES, WAYS),
 )
 
 
@@ -60,13 +59,14 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(
         data=st.data(),
+        strategy=st.sampled_from(Strategy),
         drain=st.booleans(),
         supervisors=st.lists(POLICIES, min_size=1, max_size=3),
         actors=st.lists(ACTORS, min_size=2, max_size=5),
     )
-    def start(self, data, drain, supervisors, actors):
+    def start(self, data, strategy, drain, supervisors, actors):
         decide = DECIDE | {Escalate: Directive.RESTART}
-        self.system = ActorSystem("s", supervision=Supervision(max_restarts=9_999, decide=decide))
+        self.system = ActorSystem("s", supervision=Supervision(strategy=strategy, max_restarts=9_999, decide=decide))
         self.drain = drain
         self.supervisors = []
 
@@ -89,7 +89,9 @@ class Machine(RuleBasedStateMachine):
 
         async def do():
             name = f"s{next(self.world.moments)}"
-            self.supervisors.append(self.system.supervisor(name, policy, restart=restart))
+            with suppress(ActorDeadError):  # it has just stopped
+                supervisor = self.parent(data).supervisor(name, policy, restart=restart)
+                self.supervisors.append(supervisor)
 
         self.run(do)
 
@@ -138,10 +140,10 @@ class Machine(RuleBasedStateMachine):
         if name is not None:
             self.run(do)
 
-    @rule(data=st.data(), plan=PLANS)
-    def plan(self, data, plan):
+    @rule(data=st.data(), place=PLACES, way=WAYS)
+    def plan(self, data, place, way):
         if (name := self.somebody(data)) is not None:
-            self.world.plans[name, plan[0]] = plan[1]
+            self.world.plans[name, place] = way
 
     @rule(data=st.data(), how=st.sampled_from(["stop", "by name", "kill"]))
     def end(self, data, how):
@@ -162,6 +164,16 @@ class Machine(RuleBasedStateMachine):
             self.run(do)
 
     @rule(data=st.data())
+    def end_supervisor(self, data):
+        parent = self.parent(data)
+
+        async def do():
+            (self.system.root if parent._parent is None else parent._parent).stop(parent.name)
+
+        if parent is not self.system:
+            self.run(do)
+
+    @rule(data=st.data())
     def watch(self, data):
         watcher, other = self.somebody(data, self.world.living()), self.somebody(data)
         if watcher is not None and watcher != other:
@@ -170,6 +182,18 @@ class Machine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 0.3, 6.0]))
     def wait(self, seconds):
         self.run(lambda: asyncio.sleep(seconds))
+
+    @rule()
+    def release(self):
+        """Let those end that ignore their cancellation; those that have been cancelled are abandoned by then."""
+
+        async def do():
+            await asyncio.sleep(30)
+            self.world.released.set()
+            self.world.released = asyncio.Event()
+            await asyncio.sleep(1)
+
+        self.run(do)
 
     @invariant()
     def laws_hold(self):

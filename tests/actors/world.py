@@ -52,7 +52,7 @@ class Life:
 class Node(AsyncActor, Life):
     """A plain actor."""
 
-    supervision = Supervision(strategy=Strategy.REST_FOR_ONE, max_restarts=1_000, decide=DECIDE)
+    supervision = Supervision(strategy=Strategy.REST_FOR_ONE, max_restarts=1, decide=DECIDE)
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__()
