@@ -8,6 +8,7 @@ The guard that sees to this is on attributes; the framework's own writes go to `
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 from pygents.arguments import checked_kwargs
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StopReason", "Turn"]
 
+_short = Repr(maxlevel=3, maxlist=4, maxdict=4, maxtuple=4, maxstring=60, maxother=60)
+"""Shows arguments in logs and errors, where long ones would hide what they are about."""
 _FREE = frozenset({"metadata", "output", "start_time", "end_time", "stop_reason"})
 
 
@@ -142,7 +145,10 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
 
     def __repr__(self) -> str:
         name = self.tool.metadata.name if self.tool is not None else None
-        return f"Turn(tool={name!r}, timeout={self.timeout})"
+        given = [
+            f"{field}={_short.repr(value)}" for field, value in [("args", self.args), ("kwargs", self.kwargs)] if value
+        ]
+        return f"Turn({', '.join([f'tool={name!r}', *given, f'timeout={self.timeout}'])})"
 
     @property
     def running(self) -> bool:

@@ -33,19 +33,19 @@ Turn timed out after 0.1s
 """,
     "audit_hooks": """\
 result: buy milk
-audit: clerk for bob: Turn(tool='read', timeout=60) completed
-audit: denied to bob: Turn(tool='delete', timeout=60)
+audit: clerk for bob: Turn(tool='read', args=['notes.txt'], timeout=60) completed
+audit: denied to bob: Turn(tool='delete', args=['notes.txt'], timeout=60)
 refused: bob is not an admin
 result: None
-audit: clerk for ada: Turn(tool='delete', timeout=60) completed
+audit: clerk for ada: Turn(tool='delete', args=['notes.txt'], timeout=60) completed
 left: plan.txt
 """,
     "model_loop": """\
-Turn(tool='population', timeout=60)
+Turn(tool='population', kwargs={'city': 'Oslo'}, timeout=60)
 717710
-Turn(tool='population', timeout=60)
+Turn(tool='population', kwargs={'city': 'Bergen'}, timeout=60)
 291940
-Turn(tool='add', timeout=60)
+Turn(tool='add', kwargs={'a': 717710, 'b': 291940}, timeout=60)
 1009650
 1,009,650 people live in the two of them.
 """,
@@ -79,7 +79,7 @@ weather
     └── writer (running, 0 queued, 1 restarts)
 clerk: ['snow in Oslo', 'sun in Rome']
 restarted: ['team/scout', 'team/writer']
-dead letter: Turn(tool='look_up', timeout=60), failed: KeyError('Atlantis')
+dead letter: Turn(tool='look_up', args=['Atlantis'], timeout=60), failed: KeyError('Atlantis')
 """,
     "from_sync_code": """\
 one run: [212.0]

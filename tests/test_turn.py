@@ -4,6 +4,7 @@ import asyncio
 import copy
 import inspect
 import pickle
+import re
 import sys
 import threading
 from contextlib import aclosing
@@ -98,6 +99,14 @@ class TestConstruction:
         assert (turn.args, turn.kwargs, turn.timeout, turn.metadata, turn.hooks) == ([], {}, 60, {}, [])
         assert state(turn) == UNTOUCHED
         assert repr(turn) == "Turn(tool='greet', timeout=60)"
+
+    def test_shows_its_arguments_shortened(self, greet):
+        turn = Turn("greet", args=["x" * 1_000, *range(9)], kwargs={"name": "Ada"}, timeout=None)
+        assert len(repr(turn)) < 200
+        assert re.fullmatch(
+            r"Turn\(tool='greet', args=\['xx+\.\.\.x+', 0, 1, 2, \.\.\.\], kwargs={'name': 'Ada'}, timeout=None\)",
+            repr(turn),
+        )
 
     def test_takes_args_before_kwargs_then_timeout_metadata_and_hooks(self, greet):
         @hook(TurnHook.BEFORE_RUN)
