@@ -285,7 +285,7 @@ class Child[A: AsyncActor](Cell[A]):
                 self.course.enter(Phase.SUSPENDED)
             elif self.child_failure is not None:
                 failure, self.child_failure = self.child_failure, None
-                if self.incarnate:
+                if self.incarnate or self.course.phase is Phase.RUNNING:  # its handler may have been abandoned
                     await self.fail(failure)
             elif self.course.phase is Phase.STARTING:
                 await start_first(self)

@@ -157,6 +157,35 @@ async def test_an_actor_that_waits_for_a_child_whose_supervisor_has_failed_is_cu
         assert system.statistics().queued == 0
 
 
+async def test_one_that_ignores_being_cut_for_that_is_abandoned_and_a_fresh_actor_goes_on():
+    class Parent(Worker):
+        supervision = Supervision(max_restarts=0)
+
+        def on_start(self):
+            super().on_start()
+            self.spawn(Worker, [], "kid", name="kid")
+
+    async def stubborn():
+        runs.append(1)
+        while len(runs) == 1 and not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+        return "again"
+
+    log, runs, released = [], [], asyncio.Event()
+    async with ActorSystem("s") as system:
+        parent = system.spawn(Parent, log, "p", name="p", shutdown=1.0)
+        asked = parent.ask(stubborn, block=False)
+        await asyncio.sleep(1)
+        system.whereis("p/kid").tell(boom())
+        assert await asked == "again"
+        assert log.count("start p") == 2
+        assert (await system.shutdown()).abandoned == ("p",)
+        released.set()
+
+
 class Hangs(Worker):
     """Hangs in each start but the first."""
 
