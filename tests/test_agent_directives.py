@@ -55,7 +55,7 @@ def agent(tools):
 
 
 def restarts(system):
-    return int(system.tree().split(" restarts")[-2].split(" ")[-1])
+    return int(system.tree().rpartition(" restart")[0].rpartition(" ")[2])
 
 
 class TestDirectives:
@@ -220,7 +220,7 @@ class TestDenials:
                 await agent.ask(Turn("call", args=[[ask]]))
             await system.wait_idle()
             assert "other (running, 0 queued, 0 restarts)" in system.tree()
-            assert "worker (running, 0 queued, 1 restarts)" in system.tree()
+            assert "worker (running, 0 queued, 1 restart)" in system.tree()
 
     @pytest.mark.parametrize("event", [ToolHook.BEFORE_INVOKE, AgentHook.BEFORE_TURN, TurnHook.BEFORE_RUN])
     @pytest.mark.parametrize("how", ["returned", "raised"])

@@ -75,8 +75,8 @@ scout: Rome, attempt 2
 weather
 └── team [rest_for_one, 0 restarts]
     ├── clerk (running, 0 queued, 0 restarts)
-    ├── scout (running, 0 queued, 1 restarts)
-    └── writer (running, 0 queued, 1 restarts)
+    ├── scout (running, 0 queued, 1 restart)
+    └── writer (running, 0 queued, 1 restart)
 clerk: ['snow in Oslo', 'sun in Rome']
 restarted: ['team/scout', 'team/writer']
 dead letter: Turn(tool='look_up', args=['Atlantis'], timeout=60), failed: KeyError('Atlantis')

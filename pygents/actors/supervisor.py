@@ -67,7 +67,8 @@ class Supervisor:
         self.restarts = 0
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path or self.system.name!r} with {len(self._nodes)} children>"
+        children = "1 child" if len(self._nodes) == 1 else f"{len(self._nodes)} children"
+        return f"<{type(self).__name__} {self.path or self.system.name!r} with {children}>"
 
     @property
     def path(self) -> str:

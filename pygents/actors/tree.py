@@ -21,12 +21,16 @@ def _below(supervisor: "Supervisor", indent: str) -> list[str]:
     for number, (name, node) in enumerate(nodes, 1):
         head, deeper = ("└── ", "    ") if number == len(nodes) else ("├── ", "│   ")
         if isinstance(node, Child):
-            state = f"({node.course.phase.value}, {len(node.inbox)} queued, {node.restarts} restarts)"
+            state = f"({node.course.phase.value}, {len(node.inbox)} queued, {_restarts(node.restarts)})"
             below = node.children
         else:
-            state = f"[{node.supervision.strategy.value}, {node.restarts} restarts]"
+            state = f"[{node.supervision.strategy.value}, {_restarts(node.restarts)}]"
             below = node
         lines.append(f"{indent}{head}{name} {state}")
         if below is not None:
             lines += _below(below, indent + deeper)
     return lines
+
+
+def _restarts(count: int) -> str:
+    return "1 restart" if count == 1 else f"{count} restarts"

@@ -222,7 +222,7 @@ class TestSupervisorsInASystem:
             assert await second.ask_async(1) == (1, 1)
             assert await first.ask_async(1) == (1, 1)
             assert await third.wait_stopped() is Ended.STOPPED
-            assert "team [one_for_one, 1 restarts]" in system.tree()
+            assert "team [one_for_one, 1 restart]" in system.tree()
             assert [line for line in log if line in {"stop c", "failure b", "stop a"}] == [
                 "failure b",
                 "stop c",
