@@ -21,6 +21,7 @@ from pykka.messages import _ActorStop  # pyright: ignore[reportPrivateUsage]
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import answer, fail_reply, show
 from pygents.actors.cell import Cell
+from pygents.actors.tree import state_of
 from pygents.actors.watch import Terminated
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ async def wait_idle(system: "ActorSystem", *, timeout: float = 3.0) -> None:
     try:
         if isinstance(loop, VirtualTimeLoop) and (loop.stands_still or not timeout):
             await loop.advance(0)
-            waited = f"at {loop.time()} virtual seconds: advance() them to wait longer"
+            waited = f"at {loop.time()} virtual seconds, where time stands still: advance() it to wait longer"
         else:
             await asyncio.wait([waiting], timeout=timeout)
             waited = f"within {timeout} seconds"
@@ -209,7 +210,10 @@ async def wait_idle(system: "ActorSystem", *, timeout: float = 3.0) -> None:
 
 def _doing(child: "Child[Any]") -> str:
     in_hand = child.inbox.in_hand
-    return child.spec.path if in_hand is None else f"{child.spec.path} with {show(in_hand.message)}"
+    doing = (
+        f"with {show(in_hand.message)}" if in_hand is not None else f"({state_of(child)}, {len(child.inbox)} queued)"
+    )
+    return f"{child.spec.path} {doing}"
 
 
 class Probe:
@@ -299,7 +303,7 @@ class Probe:
         loop = asyncio.get_running_loop()
         if not self._received and isinstance(loop, VirtualTimeLoop) and (loop.stands_still or not seconds):
             await loop.advance(advance_by)
-            return f"at {loop.time()} virtual seconds: advance() them to wait longer"
+            return f"at {loop.time()} virtual seconds, where time stands still: advance() it to wait longer"
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._received:

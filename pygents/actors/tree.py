@@ -1,13 +1,13 @@
 """Tree: a system's actors as text, for people."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pygents.actors.child import Child
 
 if TYPE_CHECKING:
     from pygents.actors.supervisor import Supervisor
 
-__all__ = ["draw"]
+__all__ = ["draw", "state_of"]
 
 
 def draw(name: str, root: "Supervisor") -> str:
@@ -21,7 +21,7 @@ def _below(supervisor: "Supervisor", indent: str) -> list[str]:
     for number, (name, node) in enumerate(nodes, 1):
         head, deeper = ("└── ", "    ") if number == len(nodes) else ("├── ", "│   ")
         if isinstance(node, Child):
-            state = f"({node.course.phase.value}, {len(node.inbox)} queued, {_restarts(node.restarts)})"
+            state = f"({state_of(node)}, {len(node.inbox)} queued, {_restarts(node.restarts)})"
             below = node.children
         else:
             state = f"[{node.supervision.strategy.value}, {_restarts(node.restarts)}]"
@@ -30,6 +30,11 @@ def _below(supervisor: "Supervisor", indent: str) -> list[str]:
         if below is not None:
             lines += _below(below, indent + deeper)
     return lines
+
+
+def state_of(child: "Child[Any]") -> str:
+    """Return where a child is in its life, in a word or two."""
+    return "backing off" if child.comeback.rests else child.course.phase.value
 
 
 def _restarts(count: int) -> str:
