@@ -210,10 +210,9 @@ async def wait_idle(system: "ActorSystem", *, timeout: float = 3.0) -> None:
 
 def _doing(child: "Child[Any]") -> str:
     in_hand = child.inbox.in_hand
-    doing = (
-        f"with {show(in_hand.message)}" if in_hand is not None else f"({state_of(child)}, {len(child.inbox)} queued)"
-    )
-    return f"{child.spec.path} {doing}"
+    if in_hand is not None:
+        return f"{child.spec.path} with {show(in_hand.message)}"
+    return f"{child.spec.path} ({state_of(child)}, {len(child.inbox)} queued)"
 
 
 class Probe:

@@ -406,7 +406,7 @@ class TestWaitIdle:
             ref.tell(ValueError())
             with pytest.raises(
                 AssertionError,
-                match=r"at 0\.0 virtual seconds, .* advance\(\) .* busy: works \(restarting, 0 queued\)\n",
+                match=r"at 0\.0 virtual .* advance\(\) .* busy: works \(backing off, 0 queued\)\n",
             ):
                 await wait_idle(system)
             await advance(2)
@@ -513,9 +513,7 @@ class TestProbe:
     async def test_does_not_let_time_pass_that_stands_still(self):
         probe = Probe()
         asyncio.get_running_loop().call_later(1, probe.ref.tell, "tick")
-        with pytest.raises(
-            AssertionError, match=r"nothing came at 0\.0 virtual seconds, where time stands still: advance\(\)"
-        ):
+        with pytest.raises(AssertionError, match=r"nothing came at 0\.0 virtual seconds, .*: advance\(\)"):
             await probe.expect_message()
         await advance(1)
         await probe.expect_message("tick")
