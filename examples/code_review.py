@@ -32,10 +32,12 @@ async def read(folder: Path) -> None:
 async def measure(folder: Path, name: str) -> None:
     """Tell the reporter a file's longest function body in lines, its functions, and how many lack a docstring."""
     tried.append(name)
-    if len(tried) in {4, 40, 400}:  # as the line to a model is down now and then
+    if len(tried) == 3:  # made up, as is the line that is down
+        raise RuntimeError(f"the analyst has crashed at {name}")
+    if len(tried) in {5, 50, 500}:
         print(f"the analyst's line is down at {name}: try again")
         raise ConnectionError
-    tree = ast.parse(await asyncio.to_thread((folder / name).read_bytes), "source")
+    tree = ast.parse(await asyncio.to_thread((folder / name).read_bytes), name)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     longest = max(((node.end_lineno or 0) - node.body[0].lineno + 1 for node in functions), default=0)
     reporter.tell(Turn(note, [longest, len(functions), sum(not ast.get_docstring(node) for node in functions), name]))
@@ -59,17 +61,27 @@ analyst = Agent("analyst", "Measures one file per turn", [measure])
 reporter = Agent("reporter", "Gathers what is measured, and ranks it", [note, rank])
 rows: list[tuple[int, int, int, str]] = []  # the reporter's state; it needs no lock, since one turn runs at a time
 
+policy = Supervision(
+    decide={ConnectionError: Directive.RETRY, OSError: Directive.RESUME, SyntaxError: Directive.RESUME},
+    max_restarts=5,  # an agent that crashes more often in a minute will not recover by itself
+    within=60,
+)
+
 
 async def review(folder: Path) -> None:
-    """Have the team review a folder. When the line is down it tries again; on what cannot be parsed it is restarted."""
+    """Have the team review a folder, and what failed once more."""
     async with ActorSystem("review") as system:
-        team = system.supervisor("team", Supervision(decide={ConnectionError: Directive.RETRY}, max_restarts=1_000_000))
+        team = system.supervisor("team", policy)
         for agent in (reader, analyst, reporter):
             team.spawn(agent)
         reader.tell(Turn(read, [folder]))
         await system.wait_idle()
-        bad = (f"failed on {getattr(dead.message, 'args', '?')[-1]}: {dead.failure}" for dead in system.dead_letters)
-        print(await reporter.ask(Turn(rank, [10])), *bad, system.tree(), sep="\n")
+        for letter in system.dead_letters:
+            print(f"dead letter, sent again: {letter.failure}")
+            system.dead_letters.redrive(letter)
+        await system.wait_idle()
+        failed = (f"failed again: {letter.failure}" for letter in system.dead_letters)
+        print(await reporter.ask(Turn(rank, [10])), *failed, system.tree(), sep="\n")
 
 
 parser = argparse.ArgumentParser(description="Review the Python files of a folder.")

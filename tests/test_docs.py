@@ -141,9 +141,15 @@ class TestSetUp:
             assert not re.search(rf"install [^\n|]*\b{name}\b", path.read_text(encoding="utf-8"))
 
 
-def test_the_readme_begins_with_the_first_program():
-    (program,) = re.findall(r"^```python\n(.*?)^```", read("README.md"), re.MULTILINE | re.DOTALL)[:1]
+def test_the_readme_has_the_program_that_agents_were_first_used_in():
+    program = block_with("README.md", "agent.run()")
     assert ast.dump(ast.parse(program)) == ast.dump(ast.parse(SEED))
+
+
+def test_each_program_of_the_readme_and_the_index_runs_by_itself():
+    for document in ("README.md", "docs/index.md"):
+        for program in re.findall(r"^```python\n(?!# from)(.*?)^```", read(document), re.MULTILINE | re.DOTALL):
+            run_python("-c", program)
 
 
 class TestTheTeamOfTheAgentsPage:
