@@ -147,7 +147,7 @@ class TestCodeReview:
             "review",
             "└── team [one_for_one, 0 restarts]",
             "    ├── reader (running, 0 queued, 0 restarts)",
-            "    ├── analyst (running, 0 queued, 1 restarts)",
+            "    ├── analyst (running, 0 queued, 1 restart)",
             "    └── reporter (running, 0 queued, 0 restarts)",
         ]
 

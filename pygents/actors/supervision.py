@@ -116,7 +116,7 @@ class Supervision:
     """
 
     strategy: Strategy = Strategy.ONE_FOR_ONE
-    """Whom a restart concerns."""
+    """Which children are restarted."""
     max_restarts: int = 3
     """Restarts within `within` seconds that are put up with; one more, and the supervisor fails."""
     within: float = 5.0
