@@ -319,10 +319,8 @@ class Cell[A: AsyncActor]:
         was_closed = self.inbox.closed
         self.inbox.close()
         self.leave_pykka()
-        begun = self.inbox.in_hand
-        left = self.inbox.clear()
-        given_back = refused in left and refused is not begun
-        self.answer_unhandled([envelope for envelope in left if envelope is not refused or not given_back])
+        given_back = refused is not None and self.inbox.withdraw(refused)
+        self.answer_unhandled(self.inbox.clear())
         self.dispatcher.discard(self.end_with_loop)
         if not was_closed:
             text = "%s ends without on_stop: its event loop was closed before it was stopped"

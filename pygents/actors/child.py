@@ -36,7 +36,6 @@ from pygents.actors.child_spec import ChildSpec, Order, Phase
 from pygents.actors.comeback import Comeback
 from pygents.actors.course import Course
 from pygents.actors.cuts import Cuts, FencedError
-from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.ending import die, end, tell_of_end
 from pygents.actors.failing import fail, fail_on, start_over
 from pygents.actors.incarnation import retire, start_again, start_first
@@ -378,10 +377,7 @@ class Child[A: AsyncActor](Cell[A]):
     @override
     def let_go(self, rest: Sequence[Envelope[Any]], how: Ended = Ended.STOPPED) -> None:
         self.comeback.stop_resting()
-        if (left := self.inbox.in_hand) is not None:
-            self.inbox.done(left)
-            if not isinstance(left.message, (_ActorStop, Terminated)):
-                self.ledger.bury(left, DeadLetterReason.CUT)
+        self.ledger.cut_short()
         self.answer_unhandled(self.inbox.clear())
         self.dispatcher.discard(self.end_with_loop)
         tell_of_end(self, how)
@@ -389,8 +385,6 @@ class Child[A: AsyncActor](Cell[A]):
     @override
     def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
         given_back = super().lose_loop(refused)
-        if given_back:
-            self.ledger.note_refused()
         tell_of_end(self, Ended.LOOP_CLOSED)
         return given_back
 

@@ -1,11 +1,11 @@
 """Ledger: what has become of one child's messages. Each one is counted once, and no dead one vanishes.
 
-What has been handled is not counted but derived: it is what the mailbox has given out, and what is neither in hand nor
-has gone wrong.
+What has been handled is not counted but derived: it is what has gone from the mailbox, and has not gone wrong.
 
-Invariant: the counts are changed by whoever has the envelope that they are about: the holder of the mailbox's claim, or
-the one to whom the closed mailbox gave it. A message leaves the mailbox before it is counted as gone wrong, so that a
-reader on another thread sees no negative count.
+Invariant: the counts are the mailbox's, which changes them in the step in which a message goes, so that `balance` is
+right at any moment, for any thread. What is cleared is dead from that step on, and is dropped when it is announced.
+Which messages are the runtime's own is seen from themselves as long as they are there; one in hand is left out before
+it can go.
 """
 
 # pyright: reportPrivateUsage=false
@@ -43,16 +43,13 @@ class Ledger:
 
     """
 
-    __slots__ = ("_attempts", "_dead", "_failed_asks", "_inbox", "_internal", "_latest", "_path", "_record", "_retried")
+    __slots__ = ("_attempts", "_inbox", "_path", "_record", "_retried")
 
     def __init__(self, path: str, inbox: "Mailbox[Envelope[Any]]", record: Callable[[DeadLetter], None]) -> None:
         self._path = path
         self._inbox = inbox
         self._record = record
-        self._failed_asks = 0
-        self._dead = 0
-        self._internal = 0  # of those that the mailbox has given out, the ones that are no user's
-        self._latest: Envelope[Any] | None = None
+        inbox.keep_account()
         self._retried: Envelope[Any] | None = None
         self._attempts = 0
 
@@ -63,13 +60,7 @@ class Ledger:
 
     def note_internal(self, envelope: "Envelope[Any]") -> None:
         """Leave a message out of the accounts, which is the runtime's own; doing it again changes nothing."""
-        if envelope is not self._latest:
-            self._latest = envelope
-            self._internal += 1
-
-    def note_refused(self) -> None:
-        """Leave a message out that its sender was told is not accepted."""
-        self._internal += 1
+        self._inbox.leave_out(envelope)
 
     def go_back(self, envelope: "Envelope[Any]", attempts: int, failure: BaseException | None = None) -> bool:
         """Return the message in hand to the head of the mailbox; if it has been run so many times, it is poison."""
@@ -87,22 +78,30 @@ class Ledger:
     def forget_ended(self) -> None:
         """Keep nothing of messages that have ended, now that none is in hand."""
         if not len(self._inbox):
-            self._latest = self._retried = None
+            self._retried = None
 
     def spend_failed(self, envelope: "Envelope[Any]", failure: BaseException) -> None:
         """Let go of a message that has failed: its asker gets the failure, and if nobody asked it is a dead letter."""
         if envelope.reply_to is None:
             self.bury(envelope, DeadLetterReason.FAILED, failure)
             return
-        self._inbox.done(envelope)
-        self._failed_asks += 1
+        self._inbox.drop(envelope, failed=True)
         fail_reply(envelope.reply_to, failure, self._path)
 
     def bury(self, envelope: "Envelope[Any]", reason: DeadLetterReason, failure: BaseException | None = None) -> None:
         """Make a message a dead letter, and tell whoever asked."""
-        self._inbox.done(envelope)
         self._write_off(envelope)
         self._announce(envelope, reason, failure)
+
+    def cut_short(self) -> None:
+        """Let go of the message in hand, because its recipient has ended; a stop is answered by who carries it out."""
+        envelope = self._inbox.in_hand
+        if envelope is None:
+            return
+        if _is_internal(envelope):
+            self._write_off(envelope)
+        else:
+            self.bury(envelope, DeadLetterReason.CUT)
 
     def clear_queued(self) -> "Callable[[], None]":
         """Write what is queued off, because the recipient stops; what is returned says so to everybody.
@@ -110,14 +109,7 @@ class Ledger:
         The two are apart because the first is done under a lock, and the second may run anybody's code.
         """
         rest = self._inbox.clear_queued()
-        for envelope in rest:
-            self._write_off(envelope)
-
-        def announce() -> None:
-            for envelope in rest:
-                self._announce(envelope, DeadLetterReason.STOPPED)
-
-        return announce
+        return lambda: self.bury_all(rest)
 
     def bury_all(self, envelopes: "Iterable[Envelope[Any]]") -> None:
         """Make messages dead letters, because their recipient stops."""
@@ -125,15 +117,16 @@ class Ledger:
             self.bury(envelope, DeadLetterReason.STOPPED)
 
     def _write_off(self, envelope: "Envelope[Any]") -> None:
-        if isinstance(envelope.message, (_ActorStop, Terminated)):
-            self.note_internal(envelope)
+        if _is_internal(envelope):
+            self._inbox.leave_out(envelope)
+            self._inbox.done(envelope)
         else:
-            self._dead += 1
+            self._inbox.drop(envelope)
 
     def _announce(
         self, envelope: "Envelope[Any]", reason: DeadLetterReason, failure: BaseException | None = None
     ) -> None:
-        if isinstance(envelope.message, (_ActorStop, Terminated)):
+        if _is_internal(envelope):
             answer(envelope.reply_to, True)  # noqa: FBT003
             return
         self._record(
@@ -153,16 +146,22 @@ class Ledger:
 
     def balance(self) -> Statistics:
         """Return the counts, as they are now."""
-        taken, in_hand, waiting = self._inbox.census()
-        queued = users = sum(not isinstance(envelope.message, (_ActorStop, Terminated)) for envelope in waiting)
-        if in_hand is not None and not isinstance(in_hand.message, (_ActorStop, Terminated)):
+        census = self._inbox.census()
+        cleared, queued = _count_users(census.cleared), _count_users(census.queued)
+        if census.in_hand is not None and not _is_internal(census.in_hand):
             queued += 1
-        accepted = taken - self._internal + users
-        wrong, dead = self._failed_asks, self._dead
         return Statistics(
-            accepted=accepted,
-            handled=accepted - queued - wrong - dead,
-            answered_with_error=wrong,
-            dead_lettered=dead,
+            accepted=census.gone + cleared + queued,
+            handled=census.gone - census.failed - census.lost,
+            answered_with_error=census.failed,
+            dead_lettered=census.lost + cleared,
             queued=queued,
         )
+
+
+def _is_internal(envelope: "Envelope[Any]") -> bool:
+    return isinstance(envelope.message, (_ActorStop, Terminated))
+
+
+def _count_users(envelopes: "Iterable[Envelope[Any]]") -> int:
+    return sum(not _is_internal(envelope) for envelope in envelopes)

@@ -12,6 +12,8 @@ Invariants, all kept by the one lock:
   holder.
 * An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
   queued to its first caller, who answers for it.
+* Each item is counted once, in the step in which it goes: ``census`` sees it in a place or in a count. One that is
+  cleared in a mailbox that keeps account is seen as cleared until whoever got it has counted it.
 
 Re-entrance: a signal handler, or a finalizer run by the garbage collector, may tell an actor on a thread that is
 inside this very lock. So the lock is re-entrant, and each critical section is right although another one runs in its
@@ -37,6 +39,8 @@ from typing import Any, cast
 
 from pykka import ActorDeadError
 
+from pygents.actors.census import Census
+
 __all__ = ["Mailbox"]
 
 
@@ -45,10 +49,14 @@ class Mailbox[T]:
 
     __slots__ = (
         "_claimed",
+        "_cleared",
         "_closed",
+        "_failed",
         "_in_hand",
         "_items",
+        "_left_out",
         "_lock",
+        "_lost",
         "_stopping",
         "_taken",
         "_wake",
@@ -62,7 +70,11 @@ class Mailbox[T]:
         self._closed = False
         self._claimed = True  # by whoever is constructing the actor, until it is opened
         self._stopping = False
-        self._taken = 0
+        self._taken = 0  # but for what is left out
+        self._failed = 0
+        self._lost = 0
+        self._left_out: T | None = None
+        self._cleared: set[T] | None = None
         self._wake: Callable[[], None] | None = None
         self._wake_for_items = False
 
@@ -180,6 +192,36 @@ class Mailbox[T]:
         """Drop the item in hand, if it is this one: it has ended."""
         if self._in_hand is item:
             self._in_hand = None
+            self._left_out = None
+
+    def keep_account(self) -> None:
+        """Keep what is cleared in the `census` until it is counted."""
+        self._cleared = set()
+
+    def drop(self, item: T, *, failed: bool = False) -> None:
+        """Drop an item that is in hand or was cleared, and count it as failed or lost."""
+        with self._lock:
+            if self._in_hand is item:
+                self._in_hand = None
+            elif self._cleared and item in self._cleared:
+                self._cleared -= {item}  # not remove: after a call others may look
+                self._taken += 1
+            else:
+                return
+            if failed:
+                self._failed += 1
+            else:
+                self._lost += 1
+
+    def leave_out(self, item: T) -> None:
+        """Have an item that is in hand or was cleared count for nothing; doing it again changes nothing."""
+        with self._lock:
+            if self._in_hand is item:
+                if self._left_out is not item:
+                    self._left_out = item
+                    self._taken -= 1
+            elif self._cleared:
+                self._cleared -= {item}
 
     def hold(self, item: T) -> None:
         """Put an item in hand as if it had been taken, ahead of all that is queued."""
@@ -192,9 +234,20 @@ class Mailbox[T]:
         with self._lock:
             if self._closed or self._in_hand is not item:
                 return False
-            self._items.appendleft(item)
             self._in_hand = None
-            self._taken -= 1
+            if self._left_out is not item:
+                self._taken -= 1
+            self._left_out = None
+            self._items.appendleft(item)
+            return True
+
+    def withdraw(self, item: T) -> bool:
+        """Take back what was put, if it is still queued, and return whether it is."""
+        with self._lock:
+            try:
+                self._items.remove(item)
+            except ValueError:
+                return False
             return True
 
     def claim(self) -> bool:
@@ -251,20 +304,27 @@ class Mailbox[T]:
 
     def clear(self) -> list[T]:
         """Return what is left, the one in hand first, and drop it: each item goes to one caller."""
+        empty: deque[T] = deque()
         with self._lock:
-            left = [] if self._in_hand is None else [self._in_hand]
-            left += self._items
-            self._taken += len(self._items)
-            self._in_hand = None
-            self._items.clear()
+            left = [*self._items]
+            if self._in_hand is not None:
+                left = [self._in_hand, *left]
+                if self._left_out is not self._in_hand:
+                    self._taken -= 1
+                self._in_hand = self._left_out = None
+            if self._cleared is not None:
+                self._cleared |= {*left}
+            self._items = empty
             return left
 
     def clear_queued(self) -> list[T]:
         """Return what is queued, and drop it: each item goes to one caller."""
+        empty: deque[T] = deque()
         with self._lock:
-            left = list(self._items)
-            self._taken += len(left)
-            self._items.clear()
+            left = [*self._items]
+            if self._cleared is not None:
+                self._cleared |= {*left}
+            self._items = empty
             return left
 
     def leave_behind(self) -> list[T]:
@@ -286,10 +346,13 @@ class Mailbox[T]:
         with self._lock:
             return self._in_hand, list(self._items)
 
-    def census(self) -> "tuple[int, T | None, list[T]]":
-        """Return how many items were ever taken, the one in hand and the queued ones, as they are at one moment."""
+    def census(self) -> Census[T]:
+        """Return what is here and how much has gone, as it is at one moment."""
         with self._lock:
-            return self._taken, self._in_hand, list(self._items)
+            left_out = self._left_out  # first: `done` takes no lock, and rids itself of this one last
+            in_hand = self._in_hand
+            gone = self._taken if in_hand is None or in_hand is left_out else self._taken - 1
+            return Census(gone, self._failed, self._lost, in_hand, [*self._items], [*(self._cleared or ())])
 
     @property
     def claimed(self) -> bool:

@@ -191,7 +191,7 @@ class Laws:
             return  # it is another's, or no restart after a failure
         name = self.failed[id(cause)].name
         window = self.window_of(name, f"{path}/{name}")
-        recent = sum(self.now() - error.within <= time for time in self.asked[window])
+        recent = sum(self.now() - time <= error.within for time in self.asked[window])
         recent += self.own_stops[window if isinstance(window, str) else path]  # they come whenever it is their turn
         self.check(recent > error.max_restarts, f"{path} fails, but only {recent} restarts were asked for")
 
