@@ -29,6 +29,7 @@ from pygents.actors.child_spec import Spawnable
 from pygents.actors.dead_letters import DeadLetter, DeadLetters
 from pygents.actors.dispatcher import Dispatcher
 from pygents.actors.events import Subscription
+from pygents.actors.idleness import wait_until_idle
 from pygents.actors.lifecycle import Event
 from pygents.actors.loops import LoopThread
 from pygents.actors.ref import ActorRef
@@ -292,13 +293,7 @@ class ActorSystem:
 
     async def wait_idle(self) -> None:
         """Wait until no actor has anything to do: nothing is queued or in hand, and nothing starts or restarts."""
-        busy = True
-        while busy:
-            busy = False
-            for child in list(self.root.all_children()):
-                if not child.is_idle:
-                    busy = True
-                    await child.idle()
+        await wait_until_idle(self.root)
 
     # What its parts use.
 
