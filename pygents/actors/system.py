@@ -152,7 +152,7 @@ class ActorSystem:
                 await over
             except asyncio.CancelledError as again:
                 cancelled = again
-                self._end.stop_draining()
+                self._end.begin(drain=False)
         return cancelled
 
     def _raise_failure(self, error: BaseException | None) -> None:
@@ -170,6 +170,8 @@ class ActorSystem:
 
     async def shutdown(self, *, drain: bool = True, timeout: float | None = None) -> ShutdownReport:
         """Stop every actor, youngest first, and return what was cut. Nothing can be spawned from now on.
+
+        When the system is shutting down already, this can only make it end its draining sooner, and gives its report.
 
         Args:
             drain: whether queued messages are handled first, and what follows from them; if not, only those in hand
@@ -328,7 +330,6 @@ class ActorSystem:
                 return
             self._failure = failure
         self._end.begin(drain=False)
-        self._end.stop_draining()
         if self._body is not None:
             self._body.cancel()
 
