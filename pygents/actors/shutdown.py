@@ -57,10 +57,8 @@ class Shutdown:
             self._system.closed = True
             if not self.over.done:
                 self._until = min(self._until, self._system.now() + seconds)
-        if first:
-            self._system.submit(self._run)
-        elif not self.over.done:
-            self._system.call(self._hasten)
+        if not self.over.done:
+            self._system.submit(self._run) if first else self._system.call(self._hasten)
         return self.over
 
     def _hasten(self) -> None:
@@ -75,7 +73,13 @@ class Shutdown:
             await self._system.root.transitions.terminate_all(close=True)
             await self._system.tasks_done()
         finally:
-            self._system.news.close()
+            self.conclude()
+
+    def conclude(self) -> None:
+        """Tell everybody that the system has ended, unless they know: in order, or because its loop has ended."""
+        self._system.closed = True
+        self._system.news.close()
+        if not self.over.done:
             self.over.set(ShutdownReport(cut=tuple(self._cut), abandoned=tuple(self._abandoned)))
 
     async def _drain(self) -> None:

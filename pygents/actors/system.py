@@ -118,7 +118,8 @@ class ActorSystem:
             raise cancelled
 
     def __enter__(self) -> Self:
-        self._thread = LoopThread(f"pygents-system-{self.name}")
+        self._check_not_entered()
+        self._thread = LoopThread(f"pygents-system-{self.name}", tells_failure=False)
         self._open(self._thread.loop)
         return self
 
@@ -128,16 +129,21 @@ class ActorSystem:
         thread = self._thread
         assert thread is not None  # noqa: S101 (entered)
         try:
-            asyncio.run_coroutine_threadsafe(self._leave(error), thread.loop).result()
+            thread.run(self._leave(error))
         finally:
             thread.end()
             thread.thread.join()
+        self._failure = self._failure or thread.failure
+        self._end.conclude()
         self._raise_failure(error)
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_not_entered(self) -> None:
         if self._loop is not None:
             msg = f"{self!r} can be entered once: make a new system"
             raise RuntimeError(msg)
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._check_not_entered()
         self._loop = loop
         self._root = Supervisor(self, "", self._policy)
         self.closed = False
