@@ -16,7 +16,7 @@ __all__ = ["Course"]
 class Course:
     """The part of a child that other threads see and change."""
 
-    __slots__ = ("_idle", "_lock", "_reached", "halt", "order", "parked", "phase")
+    __slots__ = ("_idle", "_lock", "_reached", "halt", "order", "parked", "phase", "steps")
 
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
@@ -26,6 +26,8 @@ class Course:
         """Whether there is something to do beside messages."""
         self.parked = False
         """Whether the child waits without a task, and keeps its mailbox's claim."""
+        self.steps = 0
+        """How many phases it has entered; it only grows."""
         self._reached: list[tuple[tuple[Phase, ...], Reply[None]]] = []
         self._idle: list[Reply[None]] = []
 
@@ -44,6 +46,7 @@ class Course:
             if self.phase is Phase.STOPPED:
                 return False
             self.phase = phase
+            self.steps += 1
             reached = [reply for phases, reply in self._reached if phase in phases]
             if reached:
                 self._reached = [(phases, reply) for phases, reply in self._reached if phase not in phases]

@@ -15,12 +15,14 @@ that is inside them. If one starts the first actor while the background loop is 
 
 import asyncio
 import atexit
+import concurrent.futures
 import logging
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 __all__ = [
     "KnownLoop",
@@ -118,9 +120,19 @@ async def _end(member: Member) -> None:
 
 
 class LoopThread:
-    """A daemon thread that runs one event loop until it is told to end, and then closes it properly."""
+    """A daemon thread that runs one event loop until it is told to end, and then closes it properly.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: the thread's
+        tells_failure: whether what ends the loop before that is shown by the thread, as by any; it is kept anyhow
+
+    """
+
+    def __init__(self, name: str, *, tells_failure: bool = True) -> None:
+        self._tells_failure = tells_failure
+        self.failure: BaseException | None = None
+        """What the loop has ended with, if nobody had told it to: a ``SystemExit`` out of a task, say."""
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.loop = asyncio.new_event_loop()
         self._over: asyncio.Future[None] = self.loop.create_future()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -136,13 +148,25 @@ class LoopThread:
         try:
             with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
                 runner.run(asyncio.wait([self._over]))
-        except RuntimeError:
-            if not _exiting.is_set():
-                raise
+        except BaseException as error:
+            if not isinstance(error, RuntimeError) or not _exiting.is_set():
+                self.failure = error
+                if self._tells_failure:
+                    raise
             self.loop.close()  # at exit no thread may be started, not even to shut the loop's executor down
         finally:
             with _loops_lock:
                 _threads.discard(self)
+            self._ended.set_result(None)
+
+    def run(self, work: Coroutine[Any, Any, object]) -> None:
+        """Have work done on the loop, and wait for its end or the loop's, whichever comes first; not on its thread."""
+        try:
+            done = asyncio.run_coroutine_threadsafe(work, self.loop)
+        except RuntimeError:  # the loop is closed
+            work.close()
+            return
+        concurrent.futures.wait([done, self._ended], return_when=concurrent.futures.FIRST_COMPLETED)
 
     def end(self) -> None:
         """Let the loop close and the thread end, soon; from any thread."""

@@ -1,15 +1,20 @@
 """Shutdown: how a system ends, once: what is queued first or not, then its actors, youngest first.
 
+Whoever asks for it again gets the same report, and may only hasten it: the draining ends at the earliest moment that
+anybody has asked for.
+
 Invariant: everything here runs on the system's loop, but for `begin`, which decides under the system's lock who is
 first. What is cut and who is abandoned is collected from any thread; appending to a list is atomic.
 """
 
 import asyncio
 import logging
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
+from pygents.actors.idleness import wait_until_idle
 from pygents.actors.reply import Reply
 from pygents.actors.shutdown_report import ShutdownReport
 
@@ -26,9 +31,12 @@ class Shutdown:
 
     def __init__(self, system: "ActorSystem") -> None:
         self._system = system
+        self.over: Reply[ShutdownReport] = Reply()
+        """The report to come."""
         self._abandoned: list[str] = []
-        self._cut: list[DeadLetter] | None = None
-        self._over: Reply[ShutdownReport] | None = None
+        self._cut: list[DeadLetter] = []
+        self._begun = False
+        self._until = math.inf
         self._draining: asyncio.Timeout | None = None
 
     def note_abandoned(self, path: str) -> None:
@@ -37,43 +45,49 @@ class Shutdown:
         logger.error("%s ignores its cancellation, and is abandoned", path)
 
     def note_dead(self, letter: DeadLetter) -> None:
-        """Count a message that the shutdown has cut."""
-        if self._cut is not None and letter.reason in {DeadLetterReason.STOPPED, DeadLetterReason.CUT}:
+        """Count a message that is cut from the beginning of the shutdown on."""
+        if self._begun and letter.reason in {DeadLetterReason.STOPPED, DeadLetterReason.CUT}:
             self._cut.append(letter)
 
     def begin(self, timeout: float | None = None, *, drain: bool) -> Reply[ShutdownReport]:
-        """End the system, and return its report to come; when it is ending already, that one's."""
+        """End the system, and return its report to come; if it is ending, drain no longer than is asked for now."""
+        seconds = 0.0 if not drain else math.inf if timeout is None else timeout
         with self._system.lock:
-            if self._over is not None:
-                return self._over
-            over = self._over = Reply()
+            first, self._begun = not self._begun, True
             self._system.closed = True
-        self._system.submit(lambda: self._run(over, timeout, drain=drain))
-        return over
+            if not self.over.done:
+                self._until = min(self._until, self._system.now() + seconds)
+        if not self.over.done:
+            self._system.submit(self._run) if first else self._system.call(self._hasten)
+        return self.over
 
-    def stop_draining(self) -> None:
-        """Wait for the queued work no longer; on the loop."""
+    def _hasten(self) -> None:
         if self._draining is not None:
             with suppress(RuntimeError):  # it is over
-                self._draining.reschedule(self._system.now())
+                self._draining.reschedule(self._until)
 
-    async def _run(self, over: Reply[ShutdownReport], timeout: float | None, *, drain: bool) -> None:
+    async def _run(self) -> None:
         try:
-            if drain and not self._system.has_failed:
-                await self._drain(timeout)
-            self._cut = []
+            if self._until > self._system.now():
+                await self._drain()
             await self._system.root.transitions.terminate_all(close=True)
             await self._system.tasks_done()
         finally:
-            self._system.news.close()
-            over.set(ShutdownReport(cut=tuple(self._cut or ()), abandoned=tuple(self._abandoned)))
+            self.conclude()
 
-    async def _drain(self, timeout: float | None) -> None:
+    def conclude(self) -> None:
+        """Tell everybody that the system has ended, unless they know: in order, or because its loop has ended."""
+        self._system.closed = True
+        self._system.news.close()
+        if not self.over.done:
+            self.over.set(ShutdownReport(cut=tuple(self._cut), abandoned=tuple(self._abandoned)))
+
+    async def _drain(self) -> None:
         began = self._system.now()
-        self._draining = asyncio.timeout(timeout)
+        self._draining = asyncio.timeout_at(None if self._until == math.inf else self._until)
         try:
             async with self._draining:
-                await self._system.wait_idle()
+                await wait_until_idle(self._system.root)
         except TimeoutError:
             seconds = self._system.now() - began
             logger.warning("%r: the queued work was not done within %s seconds", self._system, seconds)

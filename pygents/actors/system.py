@@ -29,6 +29,7 @@ from pygents.actors.child_spec import Spawnable
 from pygents.actors.dead_letters import DeadLetter, DeadLetters
 from pygents.actors.dispatcher import Dispatcher
 from pygents.actors.events import Subscription
+from pygents.actors.idleness import wait_until_idle
 from pygents.actors.lifecycle import Event
 from pygents.actors.loops import LoopThread
 from pygents.actors.ref import ActorRef
@@ -117,7 +118,8 @@ class ActorSystem:
             raise cancelled
 
     def __enter__(self) -> Self:
-        self._thread = LoopThread(f"pygents-system-{self.name}")
+        self._check_not_entered()
+        self._thread = LoopThread(f"pygents-system-{self.name}", tells_failure=False)
         self._open(self._thread.loop)
         return self
 
@@ -127,16 +129,21 @@ class ActorSystem:
         thread = self._thread
         assert thread is not None  # noqa: S101 (entered)
         try:
-            asyncio.run_coroutine_threadsafe(self._leave(error), thread.loop).result()
+            thread.run(self._leave(error))
         finally:
             thread.end()
             thread.thread.join()
+        self._failure = self._failure or thread.failure
+        self._end.conclude()
         self._raise_failure(error)
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_not_entered(self) -> None:
         if self._loop is not None:
             msg = f"{self!r} can be entered once: make a new system"
             raise RuntimeError(msg)
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._check_not_entered()
         self._loop = loop
         self._root = Supervisor(self, "", self._policy)
         self.closed = False
@@ -151,7 +158,7 @@ class ActorSystem:
                 await over
             except asyncio.CancelledError as again:
                 cancelled = again
-                self._end.stop_draining()
+                self._end.begin(drain=False)
         return cancelled
 
     def _raise_failure(self, error: BaseException | None) -> None:
@@ -169,6 +176,8 @@ class ActorSystem:
 
     async def shutdown(self, *, drain: bool = True, timeout: float | None = None) -> ShutdownReport:
         """Stop every actor, youngest first, and return what was cut. Nothing can be spawned from now on.
+
+        When the system is shutting down already, this can only make it end its draining sooner, and gives its report.
 
         Args:
             drain: whether queued messages are handled first, and what follows from them; if not, only those in hand
@@ -292,13 +301,7 @@ class ActorSystem:
 
     async def wait_idle(self) -> None:
         """Wait until no actor has anything to do: nothing is queued or in hand, and nothing starts or restarts."""
-        busy = True
-        while busy:
-            busy = False
-            for child in list(self.root.all_children()):
-                if not child.is_idle:
-                    busy = True
-                    await child.idle()
+        await wait_until_idle(self.root)
 
     # What its parts use.
 
@@ -333,7 +336,6 @@ class ActorSystem:
                 return
             self._failure = failure
         self._end.begin(drain=False)
-        self._end.stop_draining()
         if self._body is not None:
             self._body.cancel()
 
