@@ -132,7 +132,7 @@ class LoopThread:
         self._tells_failure = tells_failure
         self.failure: BaseException | None = None
         """What the loop has ended with, if nobody had told it to: a ``SystemExit`` out of a task, say."""
-        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._ended: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self.loop = asyncio.new_event_loop()
         self._over: asyncio.Future[None] = self.loop.create_future()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -161,12 +161,12 @@ class LoopThread:
 
     def run(self, work: Coroutine[Any, Any, object]) -> None:
         """Have work done on the loop, and wait for its end or the loop's, whichever comes first; not on its thread."""
-        try:
+        done: concurrent.futures.Future[Any] | None = None
+        with suppress(RuntimeError):  # the loop is closed
             done = asyncio.run_coroutine_threadsafe(work, self.loop)
-        except RuntimeError:  # the loop is closed
+            concurrent.futures.wait([done, self._ended], return_when=concurrent.futures.FIRST_COMPLETED)
+        if done is None or not done.done():
             work.close()
-            return
-        concurrent.futures.wait([done, self._ended], return_when=concurrent.futures.FIRST_COMPLETED)
 
     def end(self) -> None:
         """Let the loop close and the thread end, soon; from any thread."""

@@ -22,6 +22,7 @@ from typing import Any, Self
 from pykka import ActorDeadError
 
 from pygents.actors.actor import AsyncActor
+from pygents.actors.body import Body
 from pygents.actors.bulletin import Bulletin
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
@@ -91,7 +92,7 @@ class ActorSystem:
         self.news = Bulletin()
         self._dead_letters = DeadLetters(_DEAD_LETTERS, self._deliver)
         self._numbers = itertools.count(1)
-        self._body: asyncio.Task[Any] | None = None
+        self._body = Body()
         self._failure: BaseException | None = None
         self._end = Shutdown(self)
 
@@ -102,18 +103,15 @@ class ActorSystem:
 
     async def __aenter__(self) -> Self:
         self._open(asyncio.get_running_loop())
-        self._body = asyncio.current_task()
+        self._body.enter()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        body, self._body = self._body, None
-        if self._failure is not None and body is not None and isinstance(error, asyncio.CancelledError):
-            body.uncancel()
-            error = None if body.cancelling() == 0 else error
+        error = self._body.leave(error)
         cancelled = await self._leave(error)
-        self._raise_failure(error or cancelled)
+        self._raise_failure(error)
         if cancelled is not None:
             raise cancelled
 
@@ -166,9 +164,9 @@ class ActorSystem:
             return
         failed = SystemFailedError(self.name)
         failed.__cause__ = self._failure
-        if error is None:
+        if error is None or isinstance(error, asyncio.CancelledError):  # which stays pending, as in a TaskGroup
             raise failed
-        if not isinstance(error, Exception):  # the body's own cancellation, or a KeyboardInterrupt, goes first
+        if not isinstance(error, Exception):  # a KeyboardInterrupt goes first
             logger.error("%s", failed, exc_info=failed)
             return
         msg = f"the actor system {self.name!r} failed, and so did the body"
@@ -336,8 +334,7 @@ class ActorSystem:
                 return
             self._failure = failure
         self._end.begin(drain=False)
-        if self._body is not None:
-            self._body.cancel()
+        self._body.cancel()
 
     @property
     def has_failed(self) -> bool:

@@ -131,20 +131,6 @@ class TestItsLife:
         assert not refs[0].is_alive()
         assert asyncio.get_running_loop().time() == pytest.approx(11)
 
-    async def test_a_cancelled_body_goes_before_the_failure(self, caplog):
-        async def body():
-            async with ActorSystem("s", supervision=Supervision(max_restarts=0)) as system:
-                system.spawn(Worker, [], "a").tell(boom())
-                try:
-                    await hang()
-                finally:
-                    task.cancel()
-
-        task = asyncio.ensure_future(body())
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert messages_of(caplog, "no supervisor could deal")
-
 
 class TestKill:
     @pytest.mark.parametrize("busy", [True, False])

@@ -72,7 +72,7 @@ class Machine(RuleBasedStateMachine):
 
         async def enter():
             await self.system.__aenter__()
-            self.system._body = None
+            self.system._body.leave(None)
             self.world = World(self.system)
 
         self.run(enter)
