@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from inspect import iscoroutine, iscoroutinefunction
 from sys import float_info
 from typing import cast
 
@@ -194,11 +195,13 @@ class BackoffClock:
 def _asked(decide: Callable[[BaseException], object], failure: BaseException) -> Directive:
     try:
         directive = decide(failure)
-    except Exception:
+    except BaseException:  # a cancellation, say, would end the actor, or its loop
         logger.exception("decide raised for %r, so it is RESTART:", failure)
         return Directive.RESTART
     if isinstance(directive, Directive):
         return directive
+    if iscoroutine(directive):
+        directive.close()  # nobody awaits it
     logger.error("decide gave %r for %r, which is no Directive, so it is RESTART", directive, failure)
     return Directive.RESTART
 
@@ -209,10 +212,14 @@ def _checked_decide(decide: object) -> object:
         for kind, directive in table.items():
             _check_rule(kind, directive)
         return table
-    if decide is None or (callable(decide) and not isinstance(decide, type)):
+    if decide is None or (callable(decide) and not isinstance(decide, type) and not _is_async(decide)):
         return decide
-    msg = f"decide must be a mapping from exception classes, a function, or None, not {decide!r}"
+    msg = f"decide must be a mapping from exception classes, a plain function, or None, not {decide!r}"
     raise TypeError(msg)
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    return iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__)
 
 
 def _check_rule(kind: object, directive: object) -> None:

@@ -1,8 +1,11 @@
 """Supervision: directives, the restart window and backoff, as values."""
 
+import asyncio
 import itertools
 import logging
 import re
+from functools import partial
+from inspect import CORO_CLOSED, getcoroutinestate
 
 import pytest
 from hypothesis import given
@@ -52,6 +55,23 @@ class TestDirectiveFor:
         assert "so it is RESTART" in record.getMessage()
         assert "ValueError('v')" in record.getMessage()
 
+    @pytest.mark.parametrize("raised", [asyncio.CancelledError, SystemExit, KeyboardInterrupt, GeneratorExit])
+    def test_is_restart_and_logged_whatever_the_function_raises(self, raised, caplog):
+        def decide(failure):
+            raise raised
+
+        assert Supervision(decide=decide).directive_for(ValueError("v")) is Directive.RESTART
+        assert [record.exc_info[0] for record in caplog.records] == [raised]
+
+    def test_is_restart_and_logged_where_the_function_gives_a_coroutine_which_is_closed(self, caplog):
+        async def say():
+            return Directive.STOP
+
+        coroutine = say()
+        assert Supervision(decide=lambda _: coroutine).directive_for(ValueError("v")) is Directive.RESTART
+        assert "which is no Directive, so it is RESTART" in caplog.text
+        assert getcoroutinestate(coroutine) == CORO_CLOSED
+
     def test_does_not_change_with_the_mapping_it_was_made_of(self):
         decide = {ValueError: Directive.STOP}
         supervision = Supervision(decide=decide)
@@ -78,6 +98,21 @@ class TestDirectiveFor:
 def test_a_wrong_supervision_is_refused_with_the_fields_name_and_value(field, wrong, error):
     with pytest.raises(error, match=f"^{field} must be .*, not {re.escape(repr(wrong))}$"):
         Supervision(**{field: wrong})
+
+
+async def decide_later(failure):
+    return Directive.STOP
+
+
+class DecidesLater:
+    async def __call__(self, failure):
+        return Directive.STOP
+
+
+@pytest.mark.parametrize("wrong", [decide_later, partial(decide_later, failure=None), DecidesLater()])
+def test_a_coroutine_function_cannot_decide(wrong):
+    with pytest.raises(TypeError, match=f"^decide must be .* plain function.*, not {re.escape(repr(wrong))}$"):
+        Supervision(decide=wrong)
 
 
 @pytest.mark.parametrize(
