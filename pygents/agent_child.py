@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false
 
+from asyncio import Task
 from typing import TYPE_CHECKING, Any, override
 
 from pykka._envelope import Envelope
@@ -31,13 +32,14 @@ class UnhandledError(TypeError):
 class AgentChild(Child[AsyncActor]):
     """Runs an agent's actor under a supervisor; it keeps the agent alive."""
 
-    __slots__ = ("agent", "directed", "resumed")
+    __slots__ = ("agent", "directed", "left_alone", "resumed")
 
     def __init__(self, actor: AsyncActor, agent: "Agent", spec: ChildSpec, parent: Supervisor) -> None:
         super().__init__(actor, spec, parent)
         self.agent = agent
         self.directed: tuple[BaseException, Directive] | None = None  # what hooks have said about a failure
         self.resumed: Envelope[Any] | None = None  # a restored turn whose tool had completed: only the rest is done
+        self.left_alone = set[Task[Any]]()  # tools that go on; asyncio alone would not keep them
 
     @override
     def enter_context(self) -> None:
@@ -67,6 +69,20 @@ class AgentChild(Child[AsyncActor]):
         turn: object = envelope.message
         if is_turn(turn):
             give_up(turn)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a tool may go on when the time of its turn is up."""
+        return self.spec.shutdown
+
+    def leave_alone(self, task: Task[Any]) -> None:
+        """Go on without the tool of the turn in hand, which ignores that its time is up; in the child's activation."""
+        self.left_alone.add(task)
+        task.add_done_callback(self.left_alone.discard)
+        self.cuts.pass_fence()
+        self.system.note_abandoned(self.spec.path)
+        if (envelope := self.inbox.in_hand) is not None:
+            self.give_up(envelope)
 
     @override
     def directive_for(self, failure: BaseException) -> Directive:

@@ -46,8 +46,9 @@ def replaced_in(turn: "Turn[Any]") -> "Replace | None":
 async def evaluate_and_note(turn: "Turn[Any]", replaced: "Replace | None") -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments to call the tool with."""
     given, named = [*turn.args], {**turn.kwargs}
+    state = turn.__dict__  # the run's: the turn has another one if the run is given up meanwhile
     args, kwargs = await evaluate_all(*applied(replaced, given, named))
-    turn.__dict__["_called_with"] = args, kwargs, replaced, given, named
+    state["_called_with"] = args, kwargs, replaced, given, named
     return args, kwargs
 
 

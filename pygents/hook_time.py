@@ -4,6 +4,7 @@ A context variable: an actor system sets it for the code of its agents, and for 
 """
 
 import asyncio
+from asyncio import CancelledError
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ async def in_hook_time[T](running: Awaitable[T], hook: "Hook") -> T:
     """Await a hook for as long as it may take.
 
     Raises:
-        HookTimeoutError: if it took longer; it was cancelled, and has ended
+        HookTimeoutError: if it took longer; it was cancelled, and has ended, whatever it returned or raised then
         BaseException: what it raised
 
     """
@@ -33,8 +34,12 @@ async def in_hook_time[T](running: Awaitable[T], hook: "Hook") -> T:
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
-            return await running
-    except TimeoutError as error:
+            returned = await running
+    except (Exception, SystemExit) as error:
         if not limit.expired():  # the hook's own
             raise
-        raise HookTimeoutError(hook.__name__, seconds) from error.__cause__
+        late = error.__cause__ if isinstance(error.__cause__, CancelledError) else error  # what it did when cancelled
+        raise HookTimeoutError(hook.__name__, seconds) from late
+    if limit.expired():
+        raise HookTimeoutError(hook.__name__, seconds)
+    return returned

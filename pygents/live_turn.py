@@ -2,7 +2,9 @@
 
 import asyncio
 import weakref
+from asyncio import Task
 from contextlib import aclosing
+from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
@@ -10,18 +12,22 @@ from typing import TYPE_CHECKING, Any, cast
 from pygents.acceptance import check_turn, is_turn
 from pygents.agent_child import UnhandledError
 from pygents.agent_hooks import FollowUp, outside_turns, run_agent_hooks, run_hooks_for_failure, show
-from pygents.context import Frame, within
+from pygents.context import Frame, running, within
 from pygents.deciding import combined, denial
 from pygents.errors import TurnDeniedError
 from pygents.hooks import AgentHook
+from pygents.invocation import judged
 from pygents.outcome import fail, failure_behind
+from pygents.task_watch import CALL_NAME, ExpiredError, TaskWatch, outcome_of
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 from pygents.work import decision_on
 
 if TYPE_CHECKING:
+    from pygents.agent import Agent
     from pygents.agent_child import AgentChild
     from pygents.deciding import Decision
+    from pygents.tool_functions import Outcome
     from pygents.work import Work
 
 __all__ = ["call_own", "receive"]
@@ -95,18 +101,44 @@ async def _run_tool(child: "AgentChild", turn: Turn[Any], frame: Frame, decision
             raise denial(error, turn)  # noqa: B904 (it is the error)
         child.cuts.pass_fence()
         decision = combined(decision, decided)
-    if is_streaming(turn.tool):
-        await within(frame, _run_generator(child, turn, decision))
-        return
-    value = await turn.returning_in(frame, decision)
-    if agent.hooks:
-        await show(agent, turn, value, partial(fail, turn))
+    try:
+        if is_streaming(turn.tool):
+            await _run_generator(child, turn, frame, decision)
+            return
+        value = await turn.returning_in(frame, decision, child)
+    except ExpiredError as error:  # the tool is left alone, and its run given up
+        await within(frame, fail(turn, error))
+    else:
+        if agent.hooks:
+            await show(agent, turn, value, partial(fail, turn))
 
 
-async def _run_generator(child: "AgentChild", turn: Turn[Any], decision: "Decision | None") -> None:
-    agent = child.agent
-    async with aclosing(turn.yielding_as(decision)) as values:
-        async for value in values:
-            child.cuts.pass_fence()
-            if agent.hooks:
-                await show(agent, turn, value, values.athrow)
+async def _run_generator(child: "AgentChild", turn: Turn[Any], frame: Frame, decision: "Decision | None") -> None:
+    """Run a turn of a generator tool in a task of its own, which can be left alone."""
+    loop = asyncio.get_running_loop()
+    watch = TaskWatch(loop, turn.tool, child)
+    context = copy_context()
+    context.run(running.set, frame)
+    consumed = _consume(child.agent, turn, decision, watch)
+    task = Task(consumed, loop=loop, name=CALL_NAME, context=context, eager_start=True)
+    if not task.done():
+        await watch.wait(task, None)
+    _, failure = outcome_of(task)
+    if isinstance(failure, asyncio.CancelledError):  # or the agent's own task would have been cancelled, too
+        await within(frame, fail(turn, judged(failure)))
+    if failure is not None:
+        raise failure
+
+
+async def _consume(agent: "Agent", turn: Turn[Any], decision: "Decision | None", watch: TaskWatch) -> "Outcome[None]":
+    state = turn.__dict__
+    try:
+        async with aclosing(turn.yielding_as(decision, watch)) as values:
+            async for value in values:
+                if turn.__dict__ is not state:  # it was given up
+                    break
+                if agent.hooks:
+                    await show(agent, turn, value, values.athrow)
+    except BaseException as error:  # noqa: BLE001 (handed to the agent's own task)
+        return None, error
+    return None, None

@@ -9,7 +9,7 @@ from pygents.deciding import is_denial
 from pygents.errors import TurnCancelledError, TurnTimeoutError
 from pygents.hooks import TurnHook
 from pygents.intercept import LeakedCancellationError, run_failure_hooks
-from pygents.invocation import ExpiredError
+from pygents.task_watch import ExpiredError
 
 if TYPE_CHECKING:
     from pygents.turn import Turn

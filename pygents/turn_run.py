@@ -22,16 +22,9 @@ from pygents.errors import SafeExecutionError, WrongRunMethodError
 from pygents.generators import begin, only
 from pygents.hooks import TurnHook
 from pygents.intercept import intercept
-from pygents.invocation import (
-    CALL_NAME,
-    ExpiredError,
-    TimedSteps,
-    close,
-    judged,
-    outcome_of,
-    wait_in_time,
-)
+from pygents.invocation import TimedSteps, close, judged
 from pygents.outcome import StopReason, fail, recorded
+from pygents.task_watch import CALL_NAME, ExpiredError, TaskWatch, outcome_of
 from pygents.tool_functions import CoroutineTool, is_streaming
 from pygents.turn_hooks import decide_run
 
@@ -40,6 +33,7 @@ if TYPE_CHECKING:
 
     from pygents.deciding import Decision
     from pygents.decisions import Replace
+    from pygents.task_watch import Keeper
     from pygents.tool import Tool
     from pygents.tool_functions import Outcome
     from pygents.turn import Turn
@@ -49,10 +43,13 @@ __all__ = ["give_up", "value_of", "values_of"]
 _COMPLETED = StopReason.COMPLETED
 
 
-async def value_of[T](turn: "Turn[T]", frame: Frame, decision: "Decision | None" = None) -> T:
+async def value_of[T](
+    turn: "Turn[T]", frame: Frame, decision: "Decision | None" = None, keeper: "Keeper | None" = None
+) -> T:
     """Run a turn of a coroutine tool and return its value, for the agent that a frame names and as that has decided.
 
-    The frame goes into the context of the tool's own task: the consumer's is left alone, which saves a twentieth.
+    The frame goes into the context of the tool's own task: the consumer's is left alone, which saves a twentieth. If
+    its keeper leaves the tool alone, that gives the turn up, and the ``ExpiredError`` comes out.
     """
     state = turn.__dict__
     tool = _begin(turn, state, streams=False)
@@ -71,7 +68,8 @@ async def value_of[T](turn: "Turn[T]", frame: Frame, decision: "Decision | None"
             attempt = _attempt(turn, tool, state, decided)
             task = Task(attempt, loop=loop, name=CALL_NAME, context=context, eager_start=True)
             if not task.done():
-                await wait_in_time(task, began, turn.timeout, tool)
+                timeout = turn.timeout
+                await TaskWatch(loop, tool, keeper).wait(task, None if timeout is None else began + timeout)
                 _check_own(turn, state)
             output, failure = task.result() if not task.cancelled() else outcome_of(task)
             if failure is not None:
@@ -92,14 +90,17 @@ async def value_of[T](turn: "Turn[T]", frame: Frame, decision: "Decision | None"
 
 
 async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself can yield)
-    turn: "Turn[T]", decision: "Decision | None"
+    turn: "Turn[T]", decision: "Decision | None", watch: TaskWatch | None = None
 ) -> "AsyncGenerator[T]":
-    """Run a turn of a generator tool and stream its values, as the agent that runs it has decided."""
+    """Run a turn of a generator tool and stream its values, as the agent that runs it has decided.
+
+    A watch waits for the task in which the values are consumed, if that may be left alone.
+    """
     state = turn.__dict__
     tool = _begin(turn, state, streams=True)
     token = _enter(turn)
     frame = running.get()
-    steps = TimedSteps(turn.timeout, tool)
+    steps = TimedSteps(turn.timeout, tool, watch)
     values: AsyncGenerator[T] | None = None
     state["output"] = output = list[T]()
     try:
@@ -107,7 +108,7 @@ async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself
         if turn.hooks or decision is not None:
             decided = await decide_run(turn, decision)
             _check_own(turn, state)
-        values = await steps.step(_open(turn, tool, decided))
+        values = await steps.step(_open(turn, tool, state, decided))
         clock = steps.clock
         while True:
             if steps.left <= 0:
@@ -124,6 +125,7 @@ async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself
                     raise judged(error)  # noqa: B904 (it has its cause)
                 else:
                     value = await steps.suspended(step, waits_for, started)
+                    _check_own(turn, state)
             except StopAsyncIteration:
                 break
             output.append(value)
@@ -146,11 +148,15 @@ async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself
     except BaseException as error:
         token = token or running.set(frame)
         failure: BaseException = error
+        if watch is not None and isinstance(error, ExpiredError):
+            watch.lose_patience()  # it has not, if the time was up between two steps
         if values is not None:
             try:
-                await close(values, tool)
+                await close(values, tool, watch)
             except CancelledError as cancelled:  # the consumer's own goes before the turn's failure
                 failure = cancelled
+        if watch is not None:
+            watch.be_patient()
         if turn.__dict__ is not state:
             raise
         await fail(turn, failure)
@@ -213,22 +219,28 @@ def _attempt[T](
     if replaced is not None:
         args, kwargs = applied(replaced, given, named)
     if type(tool) is not CoroutineTool or has_dynamic(args, kwargs):
-        return _evaluate_and_attempt(turn, tool, replaced)
+        return _evaluate_and_attempt(turn, tool, state, replaced)
     state["_called_with"] = args, kwargs, replaced, given, named
     return CoroutineTool.attempt(tool, args, kwargs)  # whatever attributes its function has
 
 
-async def _evaluate_and_attempt[T](turn: "Turn[T]", tool: "Tool", replaced: "Replace | None") -> "Outcome[T]":
+async def _evaluate_and_attempt[T](
+    turn: "Turn[T]", tool: "Tool", state: dict[str, Any], replaced: "Replace | None"
+) -> "Outcome[T]":
     try:
         args, kwargs = await evaluate_and_note(turn, replaced)
+        _check_own(turn, state)
         return await tool(*args, **kwargs), None
     except BaseException as error:  # noqa: BLE001 (handed to the consumer)
         return None, error
 
 
-async def _open[T](turn: "Turn[T]", tool: "Tool", decided: "Skip | Replace | None") -> "AsyncGenerator[T]":
+async def _open[T](
+    turn: "Turn[T]", tool: "Tool", state: dict[str, Any], decided: "Skip | Replace | None"
+) -> "AsyncGenerator[T]":
     """Call an async generator tool, or make what stands in for it."""
     if isinstance(decided, Skip):
         return only(decided.value)
     args, kwargs = await evaluate_and_note(turn, decided)
+    _check_own(turn, state)
     return cast("AsyncGenerator[T]", tool(*args, **kwargs))

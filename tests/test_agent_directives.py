@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -312,6 +313,43 @@ class TestHookTime:
             system.spawn(agent)
             with pytest.raises(TimeoutError, match="its own"):
                 await agent.ask(Turn("act"))
+
+    @pytest.mark.parametrize("late", ["fine", Deny("late"), ValueError("late"), TimeoutError("late")], ids=repr)
+    async def test_is_what_a_hook_failed_by_whatever_it_does_when_it_is_cancelled(self, agent, late):
+        @hook(AgentHook.BEFORE_TURN)
+        async def stubborn(agent):
+            for _ in range(2):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(10)
+            if isinstance(late, Exception):
+                raise late
+            return late
+
+        agent.hooks.append(stubborn)
+        async with ActorSystem("s", hook_timeout=2) as system:
+            system.spawn(agent)
+            with pytest.raises(HookTimeoutError) as caught:
+                await agent.ask(Turn("act"))
+            assert asyncio.get_running_loop().time() == 12
+            agent.hooks.clear()
+            assert await agent.ask(Turn("act")) == "fine"
+        assert caught.value.__cause__ is (late if isinstance(late, Exception) else None)
+
+    async def test_gives_way_to_a_cancellation_of_whoever_runs_the_hook(self, agent):
+        @hook(AgentHook.BEFORE_PUT)
+        async def slow(agent, turn):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(10)
+            await asyncio.sleep(10)
+
+        agent.hooks.append(slow)
+        async with ActorSystem("s", hook_timeout=2) as system:
+            system.spawn(agent)
+            putting = asyncio.ensure_future(agent.put(Turn("act")))
+            await asyncio.sleep(3)
+            putting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await putting
 
     async def test_is_without_limit_if_none_is_set_and_in_a_run_by_hand(self, agent):
         @hook(AgentHook.BEFORE_TURN)
