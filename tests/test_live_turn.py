@@ -128,7 +128,7 @@ class TestATurnWhoseToolIgnoresThatItsTimeIsUp:
             assert (turn.running, turn.stop_reason) == (False, StopReason.TIMEOUT)
             assert seen == [TurnHook.ON_TIMEOUT, AgentHook.ON_TURN_TIMEOUT]
             assert await other == "fine"
-            assert "1 restarts" in system.tree()
+            assert "1 restart" in system.tree()
             counts = system.statistics()
             assert (counts.handled, counts.answered_with_error, counts.dead_lettered) == (1, 1, 0)
             report = await system.shutdown()
