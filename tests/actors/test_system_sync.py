@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from pygents.actors import ActorDeadError, AsyncActor, Supervision
+from pygents.actors import ActorDeadError, AsyncActor
 from pygents.actors.system import ActorSystem
 from pygents.errors import SystemFailedError
 from tests.actors.helpers import PATIENCE, Echo, hang
@@ -33,10 +33,6 @@ class Breaks(AsyncActor):
         await hang()
 
 
-def end_at_a_failure(failure):
-    raise SystemExit(3)
-
-
 class TestALoopThatHasEnded:
     @pytest.mark.parametrize("how", ["task", "callback"])
     def test_is_a_failure_when_the_system_is_left(self, how):
@@ -54,14 +50,12 @@ class TestALoopThatHasEnded:
             system.spawn(Breaks).ask("task")
         assert [type(error) for error in caught.value.exceptions] == [SystemFailedError, ActorDeadError]
 
-    def test_keeps_nobody_waiting_who_leaves_while_it_ends(self, caplog):
-        policy = Supervision(decide=end_at_a_failure)
-        with pytest.raises(SystemFailedError), ActorSystem("s", supervision=policy) as system:  # noqa: PT012 (likewise)
-            asked = system.spawn(Echo).ask(ValueError(), block=False)
-            with pytest.raises(ActorDeadError):
-                asked.get(timeout=PATIENCE)
+    def test_keeps_nobody_waiting_who_leaves_while_it_ends(self):
+        with pytest.raises(SystemFailedError), ActorSystem("s") as system:
+            asked = system.spawn(Breaks).ask("callback", block=False)
+        with pytest.raises(ActorDeadError):
+            asked.get(timeout=PATIENCE)
         assert threads_of("s") == []
-        caplog.clear()
 
 
 def test_entering_twice_starts_no_further_thread():
