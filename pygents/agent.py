@@ -10,7 +10,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from pygents.acceptance import check_turn, due
-from pygents.actors.reply import Reply, check_timeout
+from pygents.actors.checks import check_timeout
 from pygents.agent_actor import AgentActor
 from pygents.agent_hooks import outside_turns
 from pygents.errors import SafeExecutionError
@@ -25,6 +25,7 @@ from pygents.work import Work, copy_work, load_work, store_work
 if TYPE_CHECKING:
     from pygents.actors.child_spec import ChildSpec
     from pygents.actors.ref import ActorRef
+    from pygents.actors.reply import Reply
     from pygents.actors.supervisor import Supervisor
     from pygents.agent_child import AgentChild
     from pygents.decisions import Replace, Skip

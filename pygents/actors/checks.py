@@ -2,7 +2,25 @@
 
 import math
 
-__all__ = ["checked", "checked_count", "checked_name", "checked_number", "checked_seconds"]
+__all__ = ["check_timeout", "checked", "checked_count", "checked_name", "checked_number", "checked_seconds"]
+
+
+def check_timeout(timeout: object) -> None:
+    """Refuse what is neither a number of seconds to wait nor None.
+
+    Raises:
+        TypeError: if it is no number
+        ValueError: if it is below zero, or NaN
+
+    """
+    if timeout is None:
+        return
+    if not isinstance(timeout, int | float):
+        msg = f"timeout is a number of seconds or None, not {timeout!r}"
+        raise TypeError(msg)
+    if not timeout >= 0:
+        msg = f"timeout must be at least 0 seconds, not {timeout!r}"
+        raise ValueError(msg)
 
 
 def checked[T](name: str, value: object, kind: type[T]) -> T:

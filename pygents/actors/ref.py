@@ -16,9 +16,10 @@ from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
+from pygents.actors.checks import check_timeout
 from pygents.actors.envelope import Sent
 from pygents.actors.loops import LoopEndedError
-from pygents.actors.reply import Reply, check_timeout
+from pygents.actors.reply import Reply
 from pygents.actors.running import who_runs
 from pygents.actors.statistics import Statistics
 from pygents.actors.watch import Ended, Terminated, Watches
@@ -117,6 +118,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
         Raises:
             ActorDeadError: if the actor takes no more messages, or ends before it handles this one
             pykka.Timeout: if it took longer
+            ValueError: if the timeout is below zero; nothing is sent
             WouldDeadlockError: if this thread runs the loop that has to produce the answer; nothing is sent
             Exception: what the actor's handler raised
             ActorFailedError: if the handler ended in something that is not an ``Exception``
@@ -158,6 +160,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
 
         Raises:
             pykka.Timeout: if it took longer
+            ValueError: if the timeout is below zero; the actor is not stopped
             WouldDeadlockError: if this thread runs the actor's own loop; the actor is not stopped
 
         """
@@ -207,6 +210,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
 
         Raises:
             pykka.Timeout: if it took longer
+            ValueError: if the timeout is below zero; the actor is not stopped
 
         """
         check_timeout(timeout)

@@ -28,9 +28,10 @@ from typing import Any, Protocol, cast
 
 from pykka import Future, ThreadingFuture, Timeout
 
+from pygents.actors.checks import check_timeout
 from pygents.actors.loops import resolve_from_anywhere
 
-__all__ = ["Producer", "Reply", "check_timeout"]
+__all__ = ["Producer", "Reply"]
 
 type ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 
@@ -381,13 +382,6 @@ def _poll[S](future: Future[S], wanted: threading.Event) -> S:
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-
-def check_timeout(timeout: object) -> None:
-    """Raise ``TypeError`` for what is neither a number of seconds nor None."""
-    if timeout is not None and not isinstance(timeout, int | float):
-        msg = f"timeout is a number of seconds or None, not {timeout!r}"
-        raise TypeError(msg)
 
 
 def _check(value: object, kind: str, *, good: bool) -> None:

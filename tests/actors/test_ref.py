@@ -322,16 +322,25 @@ def test_asking_in_a_handler_without_blocking_gives_a_reply_to_await():
     assert Asker.start().ask(Echo.start()) is True
 
 
+@pytest.mark.parametrize(
+    ("timeout", "error", "text"),
+    [
+        ("x", TypeError, "timeout is a number of seconds or None, not 'x'"),
+        (-1, ValueError, "timeout must be at least 0 seconds, not -1"),
+        (-0.001, ValueError, "timeout must be at least 0 seconds, not -0.001"),
+        (float("nan"), ValueError, "timeout must be at least 0 seconds, not nan"),
+    ],
+)
 @pytest.mark.parametrize("verb", ["ask", "stop", "ask_async", "stop_async", "tell_async"])
-async def test_a_timeout_that_is_no_number_is_refused_and_nothing_is_sent(verb):
+async def test_a_timeout_that_nobody_can_wait_is_refused_and_nothing_is_sent(verb, timeout, error, text):
     ref = Echo.start()
     message = [] if "stop" in verb else ["message"]
 
     async def send():
-        result = getattr(ref, verb)(*message, timeout="x")
+        result = getattr(ref, verb)(*message, timeout=timeout)
         await result
 
-    with pytest.raises(TypeError, match="timeout is a number of seconds or None, not 'x'"):
+    with pytest.raises(error, match=f"^{text}$"):
         await send()
     assert ref.actor_inbox.contents() == (None, [])
     assert ref.is_alive()

@@ -240,13 +240,15 @@ def test_the_error_for_what_is_no_ordinary_exception_keeps_it_as_its_cause():
     assert (str(back), back.actor, back.failure) == (str(caught.value), caught.value.actor, caught.value.failure)
 
 
-def test_a_timeout_that_is_no_number_is_refused():
+def test_a_timeout_that_nobody_can_wait_is_refused():
     reply = Reply()
     reply.set(1)
     with pytest.raises(TypeError, match="timeout is a number of seconds or None, not 'x'"):
         reply.get(timeout="x")
     with pytest.raises(TypeError, match="timeout is a number"):
         asyncio.run(reply.get_async(timeout="x"))
+    with pytest.raises(ValueError, match="timeout must be at least 0 seconds, not -1"):
+        reply.get(timeout=-1)
 
 
 def test_a_finalizer_may_set_it_on_a_thread_that_is_inside_its_lock():
