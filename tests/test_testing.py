@@ -79,7 +79,8 @@ class TestAutoAdvance:
 
         end = run(main())
         assert all(earlier <= later for earlier, later in pairwise(seen))
-        assert end == pytest.approx(max((sum(durations) for durations in programs), default=0))
+        longest = max((sum(durations) for durations in programs), default=0)
+        assert end == pytest.approx(longest, abs=5 * RESOLUTION), "each of five sleeps may end that much early"
 
     @pytest.mark.parametrize("moment", [2.0**24 + 0.3, 1e9, 1e12])
     def test_runs_timers_however_late_it_is(self, moment):
