@@ -234,11 +234,15 @@ class ActorRef[A: Actor](PykkaRef[A]):
 
         Raises:
             TypeError: if `other` is no ref of an actor of ours: pykka's own tell nobody of their end
+            ActorDeadError: if this actor takes no more messages
 
         """
         if not isinstance(cast("object", other), ActorRef):
             msg = f"only actors of pygents can be watched, not {other!r}"
             raise TypeError(msg)
+        self._notice_a_closed_loop()
+        if self.actor_inbox.closed:
+            raise self._dead()
         watched, watcher = other._watches, self._watches
 
         def tell(how: Ended) -> None:

@@ -346,6 +346,27 @@ async def test_a_timeout_that_nobody_can_wait_is_refused_and_nothing_is_sent(ver
     assert ref.is_alive()
 
 
+class TestWatching:
+    @pytest.mark.parametrize("other_lives", [True, False])
+    async def test_is_refused_by_an_actor_that_has_ended(self, other_lives):
+        ref, other = Echo.start(), Echo.start()
+        await ref.stop_async()
+        if not other_lives:
+            await other.stop_async()
+        with pytest.raises(ActorDeadError, match="takes no more messages"):
+            await ref.watch(other)
+
+    def test_is_refused_by_an_actor_whose_loop_is_closed(self):
+        async def start():
+            return Echo.start()
+
+        loop = asyncio.new_event_loop()
+        ref = loop.run_until_complete(start())
+        loop.close()
+        with pytest.raises(ActorDeadError, match="takes no more messages"):
+            asyncio.run(ref.watch(Echo.start()))
+
+
 class Undrained(Echo):
     dispatcher = CallerDispatcher
 

@@ -190,11 +190,14 @@ class World(Laws):
 
     async def watch(self, watcher: str, other: str) -> None:
         pair = watcher, other
+        try:
+            await self.refs[watcher].watch(self.refs[other])
+        except ActorDeadError:
+            return
         if self.has_ended(other):
             self.watched_dead[pair] += 1
         else:
             self.watching.add(pair)
-        await self.refs[watcher].watch(self.refs[other])
 
     # What happens in it.
 
