@@ -4,8 +4,6 @@ What such a handler still does counts for nothing: `Cuts` has the argument. Its 
 killed, and goes back to the head of the mailbox if not.
 """
 
-# pyright: reportPrivateUsage=false
-
 from typing import TYPE_CHECKING, Any
 
 from pygents.actors.child_spec import Order, Phase

@@ -42,8 +42,6 @@ class Comeback:
 
     def next_delay(self, policy: Supervision, now: float) -> float:
         """Return the seconds to wait before the next restart or retry."""
-        if policy.backoff is None:
-            return 0.0
         self._backoff = self._backoff or BackoffClock(policy.backoff)
         return self._backoff.next_delay(now, random())  # noqa: S311 (jitter is no secret)
 

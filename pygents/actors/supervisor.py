@@ -11,8 +11,6 @@ Invariants:
   message in hand and no other. The order is given under the lock, on the thread of the failure.
 """
 
-# pyright: reportPrivateUsage=false
-
 from collections.abc import Iterator, Sequence
 from random import random
 from typing import TYPE_CHECKING, Any, cast

@@ -8,8 +8,6 @@ Invariants:
 * The system fails once: ``_failure`` goes from None to the failure under the lock.
 """
 
-# pyright: reportPrivateUsage=false
-
 import asyncio
 import itertools
 import logging
@@ -335,11 +333,6 @@ class ActorSystem:
             self._failure = failure
         self._end.begin(drain=False)
         self._body.cancel()
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether a failure has come up to the root."""
-        return self._failure is not None
 
     async def tasks_done(self) -> None:
         """Wait until nothing that was submitted runs, but for the running task."""

@@ -3,12 +3,10 @@
 Invariants:
 
 * Everything here runs on the system's loop. The transitions of one supervisor take turns at ``_turn``.
-* ``closed``, ``failing``, ``held``, ``pending``, ``generation`` and the nodes change under the system's lock.
+* ``closed``, ``failing``, ``held``, the groups, ``generation`` and the nodes change under the system's lock.
 * A node is in one group at the most. A group that is asked for while another one is being restarted takes over the
   nodes that it concerns: the other leaves them alone from then on, so that nothing is restarted twice.
 """
-
-# pyright: reportPrivateUsage=false
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -48,7 +46,7 @@ class Transitions:
         """Whether one above is going to restart or end it: what happens below meanwhile is overtaken."""
         self._groups: list[Group] = []
         self.generation = 0
-        """How often it was itself restarted: what was asked for before has been dealt with."""
+        """How often all that was asked for has been overtaken: by a restart or the end of the supervisor itself."""
 
     def form_group(self, concerned: "list[Node]") -> "Group":
         """Return the group that is to be restarted: it takes over what others were to start; under the lock."""
