@@ -28,8 +28,8 @@ class Course:
         """Whether the child waits without a task, and keeps its mailbox's claim."""
         self.steps = 0
         """How many phases it has entered; it only grows."""
-        self._reached: list[tuple[tuple[Phase, ...], Reply[None]]] = []
-        self._idle: list[Reply[None]] = []
+        self._reached: dict[tuple[Phase, ...], Reply[None]] = {}  # shared, so that waits given up do not pile up
+        self._idle: Reply[None] | None = None  # likewise
 
     def give(self, order: Order) -> bool:
         """Take an order, and return whether it is news: the child has not ended, and has no higher one."""
@@ -47,9 +47,7 @@ class Course:
                 return False
             self.phase = phase
             self.steps += 1
-            reached = [reply for phases, reply in self._reached if phase in phases]
-            if reached:
-                self._reached = [(phases, reply) for phases, reply in self._reached if phase not in phases]
+            reached = [self._reached.pop(phases) for phases in list(self._reached) if phase in phases]
         for reply in reached:
             reply.set(None)
         return True
@@ -67,8 +65,7 @@ class Course:
         reply: Reply[None] = Reply()
         with self._lock:
             if self.phase not in phases:
-                self._reached.append((phases, reply))
-                return reply
+                return self._reached.setdefault(phases, reply)
         reply.set(None)
         return reply
 
@@ -86,19 +83,18 @@ class Course:
 
     def when_idle(self) -> Reply[None]:
         """Return what `note_idle` sets."""
-        reply: Reply[None] = Reply()
         with self._lock:
-            self._idle.append(reply)
-        return reply
+            self._idle = self._idle or Reply()
+            return self._idle
 
     @property
     def is_awaited(self) -> bool:
         """Whether somebody waits for the child to be idle."""
-        return bool(self._idle)
+        return self._idle is not None
 
     def note_idle(self) -> None:
         """Tell who waits for it that the child has nothing to do, for now."""
         with self._lock:
-            waiting, self._idle = self._idle, []
-        for reply in waiting:
-            reply.set(None)
+            waiting, self._idle = self._idle, None
+        if waiting is not None:
+            waiting.set(None)

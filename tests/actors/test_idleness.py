@@ -7,8 +7,9 @@ import pytest
 
 from pygents.actors import AsyncActor, ThreadDispatcher
 from pygents.actors.child import Child
+from pygents.actors.child_spec import Phase
 from pygents.actors.system import ActorSystem
-from tests.actors.helpers import PATIENCE, Echo, cell_of
+from tests.actors.helpers import PATIENCE, Echo, cell_of, hang
 
 
 class Relay(AsyncActor):
@@ -83,3 +84,26 @@ async def test_a_child_that_is_spawned_while_the_others_are_looked_at_is_waited_
 class Slow(AsyncActor):
     async def on_start(self):
         await asyncio.sleep(1)
+
+
+async def test_waits_that_are_given_up_do_not_pile_up_in_a_busy_actor():
+    async with ActorSystem("s") as system:
+        ref = system.spawn(Gives, shutdown=0.1)
+        ref.tell(hang)
+        await asyncio.sleep(0)
+        course = cell_of(ref).course
+        for _ in range(10):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(system.wait_idle(), 1)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(course.reach(Phase.STOPPED), 1)
+        assert course._idle is course.when_idle()
+        assert course._idle._wakeups == {}
+        assert len(course._reached) == 1
+        ref.kill()
+        await system.wait_idle()
+
+
+class Gives(AsyncActor):
+    async def on_receive(self, message):
+        await message()
