@@ -11,7 +11,6 @@ Invariants:
 import asyncio
 import itertools
 import logging
-import signal
 import threading
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -35,6 +34,7 @@ from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
 from pygents.actors.shutdown import Shutdown
 from pygents.actors.shutdown_report import ShutdownReport
+from pygents.actors.signals import in_place_of_signals
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Restart, Supervision
 from pygents.actors.supervisor import Supervisor
@@ -193,26 +193,22 @@ class ActorSystem:
     async def serve(self) -> ShutdownReport:
         """Run until SIGINT or SIGTERM comes, and then shut down; a second one kills every actor. On the main thread.
 
+        It returns as well when something else has shut the system down. The former signal handlers are back then.
+
         Raises:
-            RuntimeError: if the event loop cannot handle signals, or is not the main thread's
+            RuntimeError: if this is not the main thread, or the system has not been entered
 
         """
-        loop, asked = asyncio.get_running_loop(), asyncio.Event()
-
-        def ask() -> None:
-            if asked.is_set():
-                self.root.kill_all()
-            asked.set()
-
-        signals = [signal.SIGINT, signal.SIGTERM]
-        for number in signals:
-            loop.add_signal_handler(number, ask)
+        self._check_entered()
+        asked = asyncio.Event()
+        over = asyncio.ensure_future(self._end.over.get_async())
+        over.add_done_callback(lambda _: asked.set())
         try:
-            await asked.wait()
-            return await self.shutdown(timeout=self._shutdown_timeout)
+            with in_place_of_signals(lambda: self.root.kill_all() if asked.is_set() else asked.set()):
+                await asked.wait()
+                return await self.shutdown(timeout=self._shutdown_timeout)
         finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            over.cancel()
 
     # What users do with it, on any thread.
 

@@ -1,6 +1,7 @@
 """How a system ends: how long it drains, who may hasten that, and what its report says."""
 
 import asyncio
+import signal
 
 import pytest
 
@@ -73,3 +74,37 @@ class TestItsReport:
             report = await shutting
         assert sorted(letter.reason.value for letter in report.cut) == ["cut", "stopped"]
         assert set(report.cut) == set(system.dead_letters)
+
+
+class TestServing:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    async def test_leaves_the_former_signal_handlers_as_they_were(self, number):
+        def former(_number, _frame):
+            raise AssertionError
+
+        before = signal.signal(number, former)
+        try:
+            async with ActorSystem("s") as system:
+                asyncio.get_running_loop().call_later(1, signal.raise_signal, number)
+                await system.serve()
+            assert signal.getsignal(number) is former
+        finally:
+            signal.signal(number, before)
+
+    async def test_ends_when_something_else_shuts_the_system_down(self):
+        class Quits(AsyncActor):
+            def on_receive(self, message):
+                self.quitting = asyncio.create_task(system.shutdown(drain=False))
+
+        async with ActorSystem("s") as system:
+            ref = system.spawn(Quits)
+            for _ in range(2):
+                ref.tell("quit")
+            report = await asyncio.wait_for(system.serve(), 10)
+            assert report is await system.shutdown()
+            assert await system.serve() is report
+
+    async def test_is_for_the_main_thread(self):
+        async with ActorSystem("s") as system:
+            with pytest.raises(RuntimeError, match="main thread"):
+                await asyncio.to_thread(asyncio.run, system.serve())
