@@ -130,18 +130,22 @@ class UnregisteredHookError(_UnregisteredError):
 
 
 class WouldDeadlockError(RuntimeError):
-    """Raised when a blocking wait would stop the very event loop that has to produce what is waited for."""
+    """Raised when a wait would stop the very event loop, or handler, that has to produce what is waited for."""
 
-    def __init__(self, waiting: str, target: str, loop_runs: bool = True) -> None:  # noqa: FBT001, FBT002 (unpickled)
-        super().__init__(waiting, target, loop_runs)
+    def __init__(self, waiting: str, target: str, loop_runs: bool = True, advice: str | None = None) -> None:  # noqa: FBT001, FBT002 (unpickled)
+        super().__init__(waiting, target, loop_runs, advice)
         self.waiting = waiting
         """Who would wait, as text."""
         self.target = target
-        """The actor that would have to answer, as text."""
+        """The actor that would have to answer, or what else would have to come, as text."""
         self.loop_runs = loop_runs
         """Whether the actor's event loop is running: on the thread that would wait."""
+        self.advice = advice
+        """What to do instead, if that is not to await the answer."""
 
     def __str__(self) -> str:
+        if self.advice is not None:
+            return f"{self.waiting} would wait for ever for {self.target}: {self.advice}"
         if not self.loop_runs:
             return (
                 f"{self.waiting} would wait for ever for {self.target}: its event loop is not running, and only this "

@@ -49,7 +49,7 @@ async def call_bounded(bounds: Bounds, method: Callable[..., object], *args: obj
     if not iscoroutine(result):
         return None
     loop = asyncio.get_running_loop()
-    task: Task[BaseException | None] = Task(_outcome(result), loop=loop, eager_start=True)
+    task: Task[BaseException | None] = Task(_outcome(result), loop=loop, name="pygents-method", eager_start=True)
     if not task.done() and not await _ends(task, bounds.seconds, bounds.interrupted):
         task.cancel()
         if not await _ends(task, bounds.patience, bounds.interrupted):

@@ -28,6 +28,7 @@ from pygents.actors.dead_letters import DeadLetter, DeadLetters
 from pygents.actors.dispatcher import Dispatcher
 from pygents.actors.events import Subscription
 from pygents.actors.idleness import wait_until_idle
+from pygents.actors.insider import refuse_insiders
 from pygents.actors.lifecycle import Event
 from pygents.actors.loops import LoopThread
 from pygents.actors.ref import ActorRef
@@ -46,6 +47,13 @@ __all__ = ["ActorSystem"]
 logger = logging.getLogger("pygents.actors")
 
 _DEAD_LETTERS = 10_000
+
+_IDLE_ADVICE = "it is busy with the very message. Wait for it outside its actors"
+
+_SHUTDOWN_ADVICE = (
+    "it has the very message in hand. Let a task of its own do it, asyncio.create_task(system.shutdown()), and do not "
+    "wait for that, or use drain=False"
+)
 
 
 class ActorSystem:
@@ -183,11 +191,14 @@ class ActorSystem:
             TypeError: if the timeout is no number
             ValueError: if it is not above zero
             RuntimeError: if the system has not been entered
+            WouldDeadlockError: if an actor of it would wait in a handler until its own message has been handled
 
         """
         if timeout is not None:
             checked_seconds("timeout", timeout)
-        self._check_entered()
+        root = self._check_entered()
+        if drain:
+            refuse_insiders(root, f"{self!r} to handle what is queued", _SHUTDOWN_ADVICE)
         return await self._end.begin(timeout, drain=drain)
 
     async def serve(self) -> ShutdownReport:
@@ -292,7 +303,13 @@ class ActorSystem:
         return draw(self.name, self.root)
 
     async def wait_idle(self) -> None:
-        """Wait until no actor has anything to do: nothing is queued or in hand, and nothing starts or restarts."""
+        """Wait until no actor has anything to do: nothing is queued or in hand, and nothing starts or restarts.
+
+        Raises:
+            WouldDeadlockError: if an actor of it would wait in a handler, which it is busy with
+
+        """
+        refuse_insiders(self.root, f"{self!r} to be idle", _IDLE_ADVICE)
         await wait_until_idle(self.root)
 
     # What its parts use.
