@@ -31,7 +31,7 @@ from pygents.deciding import denial
 from pygents.decisions import Deny, Replace, Skip
 from pygents.drainer import Drainer, Result, lives_error, running_error
 from pygents.errors import SafeExecutionError, TurnDeniedError
-from pygents.hook_time import hook_seconds
+from pygents.hook_time import hook_limit
 from pygents.hooks import AgentHook
 from pygents.live_turn import call_own, receive
 from pygents.outcome import Due, StopReason
@@ -208,7 +208,7 @@ class AgentActor(AsyncActor):
         """
         if self.actor_inbox.closed:
             raise self._stopped()
-        limit = None if self.child is None else hook_seconds.set(self.child.system.hook_timeout)
+        limit = None if self.child is None else hook_limit.set(self.child.hook_limit)
         try:
             decision = await within(frame_for(current_turn(), agent), decide_put(agent, turn))
             check_turn(agent, turn)  # again: a hook may have changed it
@@ -216,7 +216,7 @@ class AgentActor(AsyncActor):
             await run_agent_hooks(agent, current_turn(), AgentHook.AFTER_PUT, agent, turn)
         finally:
             if limit is not None:
-                hook_seconds.reset(limit)
+                hook_limit.reset(limit)
 
     def run(self, agent: "Agent") -> Run[Result]:
         """Return the results of draining the mailbox until it is empty.

@@ -15,7 +15,7 @@ from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.supervision import Directive, Supervision
 from pygents.actors.supervisor import Supervisor
 from pygents.deciding import is_denial
-from pygents.hook_time import hook_seconds
+from pygents.hook_time import HookLimit, hook_limit
 from pygents.registry import AgentRegistry
 from pygents.turn_run import give_up
 
@@ -39,12 +39,12 @@ class AgentChild(Child[AsyncActor]):
         self.agent = agent
         self.directed: tuple[BaseException, Directive] | None = None  # what hooks have said about a failure
         self.resumed: Envelope[Any] | None = None  # a restored turn whose tool had completed: only the rest is done
-        self.left_alone = set[Task[Any]]()  # tools that go on; asyncio alone would not keep them
+        self.left_alone = set[Task[Any]]()  # tools and hooks that go on; asyncio alone would not keep them
 
     @override
     def enter_context(self) -> None:
         super().enter_context()
-        hook_seconds.set(self.system.hook_timeout)
+        hook_limit.set(self.hook_limit)
 
     @property
     @override
@@ -75,14 +75,23 @@ class AgentChild(Child[AsyncActor]):
         """Seconds that a tool may go on when the time of its turn is up."""
         return self.spec.shutdown
 
-    def leave_alone(self, task: Task[Any]) -> None:
+    @property
+    def hook_limit(self) -> HookLimit | None:
+        """How long each hook may take, if the system has a limit."""
+        seconds = self.system.hook_timeout
+        return None if seconds is None else HookLimit(seconds, self.patience, self._abandon)
+
+    def leave_alone(self, task: Task[Any], /) -> None:
         """Go on without the tool of the turn in hand, which ignores that its time is up; in the child's activation."""
-        self.left_alone.add(task)
-        task.add_done_callback(self.left_alone.discard)
         self.cuts.pass_fence()
-        self.system.note_abandoned(self.spec.path)
+        self._abandon(task)
         if (envelope := self.inbox.in_hand) is not None:
             self.give_up(envelope)
+
+    def _abandon(self, task: Task[Any]) -> None:
+        self.left_alone.add(task)
+        task.add_done_callback(self.left_alone.discard)
+        self.system.note_abandoned(self.spec.path)
 
     @override
     def directive_for(self, failure: BaseException) -> Directive:

@@ -70,7 +70,7 @@ class TurnDeniedError(Exception):
 
 
 class HookTimeoutError(TimeoutError):
-    """Raised for a hook that took longer than its actor system allows; it was cancelled, and has ended."""
+    """Raised for a hook that took longer than its actor system allows; it has ended, or is left alone."""
 
     def __init__(self, hook: str, seconds: float) -> None:
         super().__init__(hook, seconds)

@@ -57,7 +57,7 @@ async def run_hooks(hooks: "Sequence[Hook]", hook_type: "HookType", /, *args: An
     """
     decision: Decision | None = None
     for hook in hooks_for(hooks, hook_type):
-        returned = await in_hook_time(hook(*args, **kwargs), hook)
+        returned = await in_hook_time(hook, *args, **kwargs)
         if returned is not None:
             decision = combined(decision, checked_decision(returned, hook, hook_type))
             if is_final(decision):
@@ -123,7 +123,7 @@ async def run_failure_hooks(
 async def _directive_of(hook: "Hook", hook_type: "HookType", args: Sequence[Any]) -> Directive | None:
     if not hooks_for((hook,), hook_type):
         return None
-    return checked_directive(await in_hook_time(hook(*args), hook), hook, hook_type)
+    return checked_directive(await in_hook_time(hook, *args), hook, hook_type)
 
 
 async def _judged[T](hooks: Awaitable[T], hook_type: "HookType") -> T:

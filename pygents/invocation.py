@@ -28,8 +28,7 @@ from types import coroutine
 from typing import Any, Protocol
 
 from pygents.intercept import LeakedCancellationError, cancel_requests
-from pygents.task_watch import ExpiredError, Patience, TaskWatch, log_dropped
-from pygents.tool_functions import Outcome
+from pygents.task_watch import ExpiredError, Outcome, Patience, TaskWatch, log_dropped
 
 __all__ = ["TimedSteps", "close", "judged"]
 

@@ -18,7 +18,7 @@ from pygents.errors import TurnDeniedError
 from pygents.hooks import AgentHook
 from pygents.invocation import judged
 from pygents.outcome import fail, failure_behind
-from pygents.task_watch import CALL_NAME, ExpiredError, TaskWatch, outcome_of
+from pygents.task_watch import CALL_NAME, ExpiredError, Outcome, TaskWatch, outcome_of
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
 from pygents.work import decision_on
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pygents.agent import Agent
     from pygents.agent_child import AgentChild
     from pygents.deciding import Decision
-    from pygents.tool_functions import Outcome
     from pygents.work import Work
 
 __all__ = ["call_own", "receive"]

@@ -1,7 +1,8 @@
-"""TaskWatch: waiting for the task of a tool's code, so that it has really ended before anybody says so.
+"""TaskWatch: waiting for the task of a user's code, so that it has really ended before anybody says so.
 
-It knows nothing of turns, hooks or agents. Code that ignores its cancellation is waited for, however long it takes. The
-other way is for a `Keeper`, who has others to look after: it leaves the task alone when its patience is at an end.
+It knows nothing of tools, turns, hooks or agents. Code that ignores its cancellation is waited for, however long it
+takes. The other way is for a `Keeper`, who has others to look after: it leaves the task alone when its patience is at
+an end.
 
 A timer gets an empty context: a cancelled one stays in its loop's heap until it is due, and with the context of whoever
 set it, it would keep the turn and the agent alive.
@@ -16,11 +17,12 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Protocol
 
-from pygents.tool_functions import Outcome
-
-__all__ = ["CALL_NAME", "ExpiredError", "Keeper", "Patience", "TaskWatch", "log_dropped", "outcome_of"]
+__all__ = ["CALL_NAME", "ExpiredError", "Keeper", "Outcome", "Patience", "TaskWatch", "log_dropped", "outcome_of"]
 
 logger = logging.getLogger("pygents")
+
+type Outcome[T] = tuple[T | None, BaseException | None]
+"""What code ended in, handed over rather than raised: asyncio re-raises a SystemExit out of a task, and of its loop."""
 
 CALL_NAME = "pygents-tool"
 """The name of every tool's task: a name of its own for each would cost as much as a tenth of the task."""
@@ -90,7 +92,7 @@ class Keeper(Protocol):
         """Seconds from the end of the code's time until it is left alone."""
         ...
 
-    def leave_alone(self, task: Task[Any]) -> None:
+    def leave_alone(self, task: Task[Any], /) -> None:
         """Go on without the task; called by whoever has waited for it."""
 
 

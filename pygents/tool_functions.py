@@ -20,15 +20,13 @@ from pygents.errors import TurnDeniedError
 from pygents.generators import begin
 from pygents.hooks import ToolHook
 from pygents.intercept import hooks_for, run_hooks
+from pygents.task_watch import Outcome
 
 if TYPE_CHECKING:
     from pygents.hooks import Hook
     from pygents.tool import Tool, ToolMetadata
 
-__all__ = ["CoroutineTool", "GeneratorTool", "Outcome", "is_streaming"]
-
-type Outcome[T] = tuple[T | None, BaseException | None]
-"""What code ended in, handed over rather than raised: asyncio re-raises a SystemExit out of a task, and of its loop."""
+__all__ = ["CoroutineTool", "GeneratorTool", "is_streaming"]
 
 
 class _ToolFunction[**P, R](Decorated):

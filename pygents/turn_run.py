@@ -24,7 +24,7 @@ from pygents.hooks import TurnHook
 from pygents.intercept import intercept
 from pygents.invocation import TimedSteps, close, judged
 from pygents.outcome import StopReason, fail, recorded
-from pygents.task_watch import CALL_NAME, ExpiredError, TaskWatch, outcome_of
+from pygents.task_watch import CALL_NAME, ExpiredError, Outcome, TaskWatch, outcome_of
 from pygents.tool_functions import CoroutineTool, is_streaming
 from pygents.turn_hooks import decide_run
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pygents.decisions import Replace
     from pygents.task_watch import Keeper
     from pygents.tool import Tool
-    from pygents.tool_functions import Outcome
     from pygents.turn import Turn
 
 __all__ = ["give_up", "value_of", "values_of"]

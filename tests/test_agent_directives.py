@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 
 import pytest
 
@@ -24,7 +23,6 @@ from pygents.actors import (
     ActorFailed,
     DeadLetterReason,
     Directive,
-    HookTimeoutError,
     Supervision,
     TurnCompleted,
     TurnFailed,
@@ -256,117 +254,6 @@ class TestDenials:
                 await agent.ask(Turn("call", args=[[then]]))
             await system.wait_idle()
             assert restarts(system) == 0
-
-
-class TestHookTime:
-    @pytest.mark.parametrize("event", [AgentHook.BEFORE_TURN, TurnHook.BEFORE_RUN, ToolHook.BEFORE_INVOKE])
-    async def test_a_hook_that_takes_longer_fails_the_turn_and_has_ended(self, agent, tools, event):
-        ended = []
-
-        @hook(event)
-        async def slow(*args):
-            try:
-                await hang()
-            finally:
-                ended.append(asyncio.get_running_loop().time())
-
-        turn = Turn("act")
-        {AgentHook: agent, TurnHook: turn, ToolHook: tools[0]}[type(event)].hooks.append(slow)
-        async with ActorSystem("s", hook_timeout=2) as system:
-            system.spawn(agent)
-            with pytest.raises(HookTimeoutError, match=r"the hook 'slow' was cancelled: it took longer than 2 s"):
-                await agent.ask(turn)
-            assert ended == [2]
-
-    async def test_holds_for_the_hooks_around_a_put_from_outside(self, agent):
-        @hook(AgentHook.BEFORE_PUT)
-        async def slow(agent, turn):
-            await hang()
-
-        agent.hooks.append(slow)
-        async with ActorSystem("s", hook_timeout=2) as system:
-            system.spawn(agent)
-            with pytest.raises(HookTimeoutError):
-                await agent.put(Turn("act"))
-            assert system.statistics().accepted == 0
-
-    async def test_of_a_hook_for_a_failure_is_noted_and_the_failure_stays(self, agent, caplog):
-        @hook(AgentHook.ON_TURN_ERROR)
-        async def slow(agent, turn, error):
-            await hang()
-
-        agent.hooks.append(slow)
-        async with ActorSystem("s", hook_timeout=2) as system:
-            system.spawn(agent)
-            with pytest.raises(ValueError, match="fails") as caught:
-                await agent.ask(Turn("act", args=["fails"]))
-        assert "HookTimeoutError" in caught.value.__notes__[0]
-        assert "the hook 'slow' was cancelled" in caplog.text
-
-    async def test_a_timeout_of_the_hooks_own_is_its_own(self, agent):
-        @hook(AgentHook.BEFORE_TURN)
-        async def fails(agent):
-            raise TimeoutError("its own")
-
-        agent.hooks.append(fails)
-        async with ActorSystem("s", hook_timeout=2) as system:
-            system.spawn(agent)
-            with pytest.raises(TimeoutError, match="its own"):
-                await agent.ask(Turn("act"))
-
-    @pytest.mark.parametrize("late", ["fine", Deny("late"), ValueError("late"), TimeoutError("late")], ids=repr)
-    async def test_is_what_a_hook_failed_by_whatever_it_does_when_it_is_cancelled(self, agent, late):
-        @hook(AgentHook.BEFORE_TURN)
-        async def stubborn(agent):
-            for _ in range(2):
-                with suppress(asyncio.CancelledError):
-                    await asyncio.sleep(10)
-            if isinstance(late, Exception):
-                raise late
-            return late
-
-        agent.hooks.append(stubborn)
-        async with ActorSystem("s", hook_timeout=2) as system:
-            system.spawn(agent)
-            with pytest.raises(HookTimeoutError) as caught:
-                await agent.ask(Turn("act"))
-            assert asyncio.get_running_loop().time() == 12
-            agent.hooks.clear()
-            assert await agent.ask(Turn("act")) == "fine"
-        assert caught.value.__cause__ is (late if isinstance(late, Exception) else None)
-
-    async def test_gives_way_to_a_cancellation_of_whoever_runs_the_hook(self, agent):
-        @hook(AgentHook.BEFORE_PUT)
-        async def slow(agent, turn):
-            with suppress(asyncio.CancelledError):
-                await asyncio.sleep(10)
-            await asyncio.sleep(10)
-
-        agent.hooks.append(slow)
-        async with ActorSystem("s", hook_timeout=2) as system:
-            system.spawn(agent)
-            putting = asyncio.ensure_future(agent.put(Turn("act")))
-            await asyncio.sleep(3)
-            putting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await putting
-
-    async def test_is_without_limit_if_none_is_set_and_in_a_run_by_hand(self, agent):
-        @hook(AgentHook.BEFORE_TURN)
-        async def slow(agent):
-            await asyncio.sleep(1_000)
-
-        agent.hooks.append(slow)
-        await agent.put(Turn("act"))
-        assert [value async for _, value in agent.run()] == ["fine"]
-        async with ActorSystem("s") as system:
-            system.spawn(agent)
-            assert await agent.ask(Turn("act")) == "fine"
-
-    @pytest.mark.parametrize("wrong", [0, -1, "2"])
-    def test_must_be_seconds(self, wrong):
-        with pytest.raises((TypeError, ValueError), match=f"hook_timeout must be .*, not {wrong!r}"):
-            ActorSystem("s", hook_timeout=wrong)
 
 
 class TestEvents:
