@@ -36,6 +36,7 @@ type _Events = list[tuple[selectors.SelectorKey, int]]
 type _Poll = Callable[[float | None], _Events]
 
 _RESOLUTION = 1e-9  # seconds; the system clock's own may be coarse
+_CLEAN_UP = 10_000  # timers
 _ANYTHING = object()
 
 
@@ -76,6 +77,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._patience = patience
         self._now = 0.0
         self._target = 0.0
+        self._jumps_left = math.inf
         self._arrival: asyncio.Future[None] | None = None
         self._jobs: set[asyncio.Future[Any]] = set()
         super().__init__(_IdleSelector(self._idle))
@@ -146,6 +148,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return events
 
     def _pass(self, seconds: float) -> None:
+        self._jumps_left -= 1
         if self._arrival is None:
             self._check_progress(seconds)
             self._now += seconds
@@ -159,8 +162,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _check_progress(self, seconds: float) -> None:
         if seconds == math.inf:
             cause = "virtual time stands still; call advance()" if self.stands_still else "there is no timer"
-            tasks = "".join(f"\n  {task!r}" for task in asyncio.all_tasks(self))
-            raise RuntimeError(f"nothing can happen: {cause}. At {self._now} virtual seconds these wait:{tasks}")
+            raise RuntimeError(f"nothing can happen: {cause}. {self._who_waits()}")
+        if self._jumps_left < 0:
+            raise RuntimeError(f"the run is over, but some tasks ignore their cancellation. {self._who_waits()}")
+
+    def _who_waits(self) -> str:
+        tasks = "".join(f"\n  {task!r}" for task in asyncio.all_tasks(self))
+        return f"At {self._now} virtual seconds these wait:{tasks}"
+
+    def give_up_soon(self) -> None:
+        """Bear what is left for some timers yet, and then end with a ``RuntimeError``."""
+        self._jumps_left = _CLEAN_UP
 
 
 async def advance(seconds: float) -> None:
@@ -172,9 +184,19 @@ async def advance(seconds: float) -> None:
 
 
 def run[T](main: Coroutine[Any, Any, T], *, auto_advance: bool = True, patience: float = 0.0) -> T:
-    """Run a coroutine on a `VirtualTimeLoop` of its own and return its result, as ``asyncio.run`` does."""
-    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(auto_advance=auto_advance, patience=patience)) as runner:
-        return runner.run(main)
+    """Run a coroutine on a `VirtualTimeLoop` of its own and return its result, as ``asyncio.run`` does.
+
+    Raises:
+        RuntimeError: if nothing can happen, or a task that is left ignores its cancellation for 10,000 timers
+        BaseException: what the coroutine raised
+
+    """
+    loop = VirtualTimeLoop(auto_advance=auto_advance, patience=patience)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        try:
+            return runner.run(main)
+        finally:
+            loop.give_up_soon()
 
 
 async def wait_idle(system: "ActorSystem", *, timeout: float = 3.0) -> None:

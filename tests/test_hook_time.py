@@ -138,7 +138,7 @@ async def test_a_hook_that_ignores_its_cancellation_is_left_alone_after_the_shut
     async with ActorSystem("s", hook_timeout=2) as system:
         system.spawn(agent, shutdown=3.0)
         with pytest.raises(HookTimeoutError):
-            await agent.ask(turn)
+            await agent.ask(turn, timeout=100)
         assert asyncio.get_running_loop().time() == 5
         hooks.clear()
         assert await agent.ask(Turn("act")) == "fine"
