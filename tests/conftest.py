@@ -10,7 +10,7 @@ import pytest
 from pykka import ActorRegistry
 
 from pygents.registry import AgentRegistry, HookRegistry, ToolRegistry
-from pygents.testing import VirtualTimeLoop
+from pygents.testing import run
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -20,8 +20,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     real = pyfuncitem.get_closest_marker("real_time") is not None
-    with asyncio.Runner(loop_factory=None if real else VirtualTimeLoop) as runner:
-        runner.run(pyfuncitem.obj(**arguments))
+    (asyncio.run if real else run)(pyfuncitem.obj(**arguments))
     return True
 
 
