@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false
 
+import _thread
 import asyncio
 import logging
 import weakref
@@ -74,6 +75,21 @@ class AgentCell(Cell[AsyncActor]):
         cut = [] if in_hand is None or isinstance(in_hand.message, _ActorStop) else [in_hand]
         self.answer_unhandled([*cut, *rest])
         self.watches.end(how)
+
+    def _finish(self, rest: Sequence[Envelope[Any]]) -> None:
+        """End at once, without any of the actor's own code; the mailbox has been closed."""
+        self.leave_pykka()
+        self.let_go(rest)
+
+    def collect(self) -> None:
+        """End because nobody can want the actor; called by the garbage collector, on any thread, inside any code."""
+        if self.inbox.closed:
+            return
+        rest = self.inbox.try_close()
+        if rest is None:  # this thread may hold the lock: another one waits for it
+            _thread.start_new_thread(lambda: self._finish(self.inbox.close()), ())
+        else:
+            self._finish(rest)
 
     def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
         """End because the loop was closed on which somebody drained the agent."""

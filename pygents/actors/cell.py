@@ -19,7 +19,6 @@ Invariants:
 
 # pyright: reportPrivateUsage=false
 
-import _thread
 import asyncio
 import logging
 import weakref
@@ -333,21 +332,6 @@ class Cell[A: AsyncActor]:
         self.ref.actor_stopped.set()
         with suppress(BaseException):
             ActorRegistry.unregister(self.ref)
-
-    def finish(self, rest: Sequence[Envelope[Any]]) -> None:
-        """End at once, without any of the actor's own code; the mailbox has been closed."""
-        self.leave_pykka()
-        self.let_go(rest)
-
-    def collect(self) -> None:
-        """End because nobody can want the actor; called by the garbage collector, on any thread, inside any code."""
-        if self.inbox.closed:
-            return
-        rest = self.inbox.try_close()
-        if rest is None:  # this thread may hold the lock: another one waits for it
-            _thread.start_new_thread(lambda: self.finish(self.inbox.close()), ())
-        else:
-            self.finish(rest)
 
     def let_go(self, rest: Sequence[Envelope[Any]], how: Ended = Ended.STOPPED) -> None:
         """Answer for what was left, and be forgotten."""

@@ -4,7 +4,7 @@ The life of a child is one sequence of steps, taken by its activations on its ow
 
     starting -> running -> (restarting | suspended -> restarting)* -> stopping -> stopped
 
-An activation handles messages until ``halt`` says that there is something else to do; then `_attend` does it. A child
+An activation handles messages until ``halt`` says that there is something else to do; then `attend` does it. A child
 that has to wait (for the end of a backoff, or for its supervisor to revive it) is *parked*: it has no task, and keeps
 the mailbox's claim, so that messages wait. Whoever has something for a parked child schedules its activation.
 
@@ -31,14 +31,14 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from pygents.actors.answers import log
+from pygents.actors.attending import attend
 from pygents.actors.cell import Cell
 from pygents.actors.child_spec import ChildSpec, Order, Phase
 from pygents.actors.comeback import Comeback
 from pygents.actors.course import Course
 from pygents.actors.cuts import Cuts, FencedError
-from pygents.actors.ending import die, end, tell_of_end
+from pygents.actors.ending import end, tell_of_end
 from pygents.actors.failing import fail, fail_on, start_over
-from pygents.actors.incarnation import retire, start_again, start_first
 from pygents.actors.ledger import Ledger
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.ref import OwnStop
@@ -231,7 +231,7 @@ class Child[A: AsyncActor](Cell[A]):
         self.activation = asyncio.current_task()
         parked = False
         try:
-            if self.course.halt and not await self._attend():
+            if self.course.halt and not await attend(self):
                 parked = True
             else:
                 for _ in range(self.dispatcher.throughput):
@@ -242,7 +242,7 @@ class Child[A: AsyncActor](Cell[A]):
                     await self.handle(envelope)
                     if self.course.halt:
                         inbox.done(envelope)  # it has ended, whatever comes now
-                        if not await self._attend():
+                        if not await attend(self):
                             parked = True
                             break
         except BaseException as error:
@@ -264,39 +264,6 @@ class Child[A: AsyncActor](Cell[A]):
             self.wake()
         elif self.course.is_awaited:
             self.course.note_idle()
-
-    async def _attend(self) -> bool:  # noqa: C901, PLR0912 (one branch for each thing that there may be to do)
-        """Do what there is to do beside messages; return whether the activation may go on with these."""
-        while True:
-            self.course.halt = False
-            if self.comeback.is_revival:
-                self.comeback.stop_resting()
-            if self.killed:
-                await die(self)
-                return False
-            if self.ending or self.course.order is Order.STOP:
-                await self.end()
-                return False
-            if self.course.order is Order.SUSPEND and self.course.phase is not Phase.SUSPENDED:
-                await retire(self, None)
-                self.comeback.due = False
-                self.settle()
-                self.course.enter(Phase.SUSPENDED)
-            elif self.child_failure is not None:
-                failure, self.child_failure = self.child_failure, None
-                if self.incarnate or self.course.phase is Phase.RUNNING:  # its handler may have been abandoned
-                    await self.fail(failure)
-            elif self.course.phase is Phase.STARTING:
-                await start_first(self)
-            elif self.course.phase is Phase.RESTARTING and self.comeback.due and not self.comeback.rests:
-                await start_again(self)
-            elif self.comeback.rests or self.course.phase is not Phase.RUNNING or self.course.order is Order.HOLD:
-                if self.course.park():
-                    return False
-            else:
-                return True
-            if self.course.phase is Phase.STOPPED:
-                return False
 
     @override
     def activate(self) -> None:
