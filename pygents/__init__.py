@@ -10,6 +10,7 @@ from pygents.agent import Agent
 from pygents.context import current_agent, current_turn
 from pygents.decisions import Deny, Replace, Skip
 from pygents.errors import (
+    NoTurnError,
     SafeExecutionError,
     TurnCancelledError,
     TurnDeniedError,
@@ -22,6 +23,7 @@ from pygents.errors import (
 from pygents.hooks import AgentHook, Hook, HookMetadata, HookType, MemoryHook, ToolHook, TurnHook, hook
 from pygents.memory import Memory
 from pygents.registry import AgentRegistry, HookRegistry, ToolRegistry
+from pygents.steering import steering
 from pygents.tool import Tool, ToolMetadata, tool
 from pygents.turn import StopReason, Turn
 
@@ -37,6 +39,7 @@ __all__ = [
     "HookType",
     "Memory",
     "MemoryHook",
+    "NoTurnError",
     "Replace",
     "SafeExecutionError",
     "ShutdownReport",
@@ -58,5 +61,6 @@ __all__ = [
     "current_agent",
     "current_turn",
     "hook",
+    "steering",
     "tool",
 ]

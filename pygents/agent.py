@@ -5,13 +5,15 @@ It holds what users configure (name, tools, hooks) and passes everything else to
 during ``run()``.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from pygents.acceptance import check_turn, due
 from pygents.actors.checks import check_timeout
+from pygents.actors.control import BY_REQUEST
 from pygents.agent_actor import AgentActor
+from pygents.agent_fields import CHECKS, check_accepted, checked_description, checked_tools, stored_due, stored_work
 from pygents.agent_hooks import outside_turns
 from pygents.errors import SafeExecutionError
 from pygents.intercept import check_hooks
@@ -20,7 +22,7 @@ from pygents.outcome import Due, StopReason
 from pygents.registry import AgentRegistry, ToolRegistry
 from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
 from pygents.turn import Turn
-from pygents.work import Work, copy_work, load_work, store_work
+from pygents.work import Work, copy_work, store_work
 
 if TYPE_CHECKING:
     from pygents.actors.child_spec import ChildSpec
@@ -67,8 +69,8 @@ class Agent:
     def __init__(self, name: str, description: str, tools: "Iterable[Tool]") -> None:
         self.__dict__.update(
             name=check_name(name, "an agent's name"),
-            description=_checked_description(description),
-            tools=_checked_tools(tools),
+            description=checked_description(description),
+            tools=checked_tools(tools),
             hooks=[],
         )
         AgentRegistry.check_free(self)  # before an actor is started for nothing
@@ -86,11 +88,11 @@ class Agent:
             raise SafeExecutionError(msg)
         if name == "name" and actor is not None:
             AgentRegistry.rename(self, check_name(value, "an agent's name"))
-        check = _CHECKS.get(name)
+        check = CHECKS.get(name)
         checked = value if check is None else check(value)
         if name == "tools" and actor is not None:
             current, queued = actor.snapshot()
-            _check_accepted(self.name, cast("list[Tool]", checked), queued if current is None else [current, *queued])
+            check_accepted(self.name, cast("list[Tool]", checked), queued if current is None else [current, *queued])
         super().__setattr__(name, checked)
 
     def __reduce__(self) -> str:
@@ -189,6 +191,50 @@ class Agent:
     def _child(self, spec: "ChildSpec", parent: "Supervisor") -> "AgentChild":
         return self._actor.live(self, spec, parent)
 
+    async def cancel_turn(self, reason: str = BY_REQUEST) -> bool:
+        """Cancel the turn that is running, and keep the agent: the queue is not touched. Any thread and loop.
+
+        The turn's tool has ended then (its ``finally`` blocks have run); in a system, it is left alone if it ignores
+        its cancellation for the ``shutdown`` seconds. The turn is CANCELLED, and keeps what it has yielded; its asker
+        or consumer gets a `TurnCancelledError`, and the hooks for ON_ERROR and ON_TURN_ERROR see it. That is no
+        failure: no directive is asked. If the consumer holds a value, the turn ends when the consumer goes on, or
+        leaves.
+
+        Args:
+            reason: why, for people
+
+        Returns:
+            True when the turn has ended, False if none was running.
+
+        Raises:
+            TypeError: if the reason is no string
+            SafeExecutionError: if the turn's own tool or hook would wait for its own end
+
+        """
+        return await self._actor.cancel_turn(reason)
+
+    async def steer(self, message: object) -> None:
+        """Hand a note to the turn that is running; its tool reads it from `steering`. Any thread and loop.
+
+        Raises:
+            NoTurnError: if no turn is running
+
+        """
+        await self.ref.steer(message)
+
+    def pause(self) -> None:
+        """Run no other turn until `resume`; the one in hand is finished. Any thread; again changes nothing."""
+        self.ref.pause()
+
+    def resume(self) -> None:
+        """Run turns again. Any thread; doing it again changes nothing."""
+        self.ref.resume()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether turns wait until `resume`."""
+        return self.ref.is_paused
+
     async def send_turn(self, agent_name: str, turn: Turn[Any]) -> None:
         """Enqueue a turn at another agent.
 
@@ -259,10 +305,10 @@ class Agent:
             ValueError: as the constructor, and if a queued turn names a tool that the new agent would lack
 
         """
-        child_tools = _checked_tools(self.tools if tools is None else tools)
+        child_tools = checked_tools(self.tools if tools is None else tools)
         child_hooks = check_hooks(self.hooks if isinstance(hooks, EllipsisType) else hooks)
         work = [copy_work(queued) for queued in self._actor.snapshot()[1]]
-        _check_accepted(name, child_tools, work)
+        check_accepted(name, child_tools, work)
         child = type(self)(name, self.description if description is None else description, child_tools)
         child._take_over(child_hooks, None, work)  # noqa: SLF001 (of its own class)
         return child
@@ -281,7 +327,8 @@ class Agent:
         """Return a snapshot as plain data: configuration, the turn in hand, the queue. Safe at any time.
 
         If the tool of the turn in hand has completed, ``current_turn_due`` says what is left: ``"value"`` if the
-        consumer has not got the value yet, ``"put"`` if only a returned turn is to be put. It is missing otherwise.
+        consumer has not got the value yet, ``"put"`` if only a returned turn is to be put. It is missing otherwise, as
+        ``paused`` is if the agent is not.
 
         Raises:
             TypeError: if a turn has an async dynamic argument
@@ -303,6 +350,8 @@ class Agent:
             and data["current_turn"]["stop_reason"] == StopReason.COMPLETED
         ):
             data["current_turn_due"] = left.value
+        if self.is_paused:
+            data["paused"] = True
         return data
 
     @classmethod
@@ -323,67 +372,14 @@ class Agent:
         name, description = fields.read("name", str), fields.read("description", str)
         tools = [ToolRegistry.get(tool_name) for tool_name in fields.names("tool_names")]
         stored = fields.read("current_turn", (Mapping, type(None)), None)
-        current = None if stored is None else _stored_work(fields, "current_turn", stored)
-        left = _stored_due(fields)
-        queue = [_stored_work(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
+        current = None if stored is None else stored_work(fields, "current_turn", stored)
+        left = stored_due(fields)
+        queue = [stored_work(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
         hooks = hooks_from_dict(fields)
-        _check_accepted(name, tools, [*queue] if current is None else [current, *queue])
+        paused = fields.read("paused", bool, False)  # noqa: FBT003
+        check_accepted(name, tools, [*queue] if current is None else [current, *queue])
         agent = cls(name, description, tools)
         agent._take_over(hooks, current, queue, left)
+        if paused:
+            agent.pause()
         return agent
-
-
-def _checked_description(description: object) -> str:
-    if not isinstance(description, str):
-        msg = f"an agent's description must be a string, not {description!r}"
-        raise TypeError(msg)
-    return description
-
-
-def _checked_tools(tools: object) -> "list[Tool]":
-    if isinstance(tools, (str, bytes)) or not isinstance(tools, Iterable):
-        msg = f"tools must be a list of tools, not {tools!r}"
-        raise TypeError(msg)
-    return [_checked_tool(tool) for tool in cast("Iterable[object]", tools)]
-
-
-def _checked_tool(tool: object) -> "Tool":
-    name = getattr(getattr(tool, "metadata", None), "name", None)
-    if not isinstance(name, str) or not callable(tool):
-        msg = f"{tool!r} is not a tool: decorate an async function with @tool()"
-        raise TypeError(msg)
-    registered: object = ToolRegistry.get(name)
-    if registered is not tool:
-        msg = f"Tool {name!r} is registered but not the instance given to this agent"
-        raise ValueError(msg)
-    return cast("Tool", tool)
-
-
-def _check_accepted(name: str, tools: "list[Tool]", queued: list[Work]) -> None:
-    for turn in (work.message for work in queued):
-        if turn.tool is not None and turn.tool not in tools:
-            msg = f"Agent {name!r} does not accept tool {turn.tool.metadata.name!r}, which a queued turn names"
-            raise ValueError(msg)
-
-
-def _stored_due(fields: Fields) -> Due:
-    stored = fields.read("current_turn_due", (str, type(None)), None)
-    try:
-        return Due.AFTER_TURN if stored is None else Due(stored)
-    except ValueError:
-        wanted = ", ".join(repr(one.value) for one in Due)
-        raise ValueError(fields.error("current_turn_due", f"must be one of {wanted} or None, not {stored!r}")) from None
-
-
-def _stored_work(fields: Fields, name: str, stored: Mapping[str, Any]) -> Work:
-    try:
-        return load_work(stored)
-    except (TypeError, ValueError) as error:
-        raise type(error)(fields.error(name, f"holds a turn that cannot be restored: {error}")) from error
-
-
-_CHECKS: dict[str, Callable[[object], object]] = {
-    "description": _checked_description,
-    "tools": _checked_tools,
-    "hooks": check_hooks,
-}

@@ -33,6 +33,7 @@ from pygents.drainer import Drainer, Result, lives_error, running_error
 from pygents.errors import SafeExecutionError, TurnDeniedError
 from pygents.hook_time import hook_limit
 from pygents.hooks import AgentHook
+from pygents.interrupting import close_held
 from pygents.live_turn import call_own, receive
 from pygents.outcome import Due, StopReason
 from pygents.run import Run, drain_of
@@ -244,6 +245,21 @@ class AgentActor(AsyncActor):
             raise SafeExecutionError(msg)
         if drain is not None and drain.active and drain.is_mine:
             await drain.close()
+
+    async def cancel_turn(self, reason: str) -> bool:
+        """Cancel the turn that is running; a consumer that does so while it holds a value ends the tool itself.
+
+        Raises:
+            SafeExecutionError: if the caller is a tool or hook of the turn's
+
+        """
+        over = self.actor_ref.cancel_turn(reason)
+        agent, turn = self._agent(), self.cell.turn_in_hand
+        drain = None if agent is None else drain_of(agent)
+        if turn is not None and drain is not None and drain.active and drain.is_mine and not over.done:
+            await within(frame_for(turn, agent), close_held(turn))
+            return True
+        return await over
 
     def _is_at(self, turn: Turn[Any] | None) -> bool:
         """Return whether it is running this turn, or hooks outside any; what an earlier turn spawned is neither."""

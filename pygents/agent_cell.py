@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
+from pygents.acceptance import is_turn
 from pygents.actors.actor import AsyncActor
 from pygents.actors.cell import Cell
+from pygents.actors.control import Control
+from pygents.actors.lane import end_control
 from pygents.actors.watch import Ended
+from pygents.context import current_turn, is_code_of
 from pygents.intercept import cancel_requests
+from pygents.interrupting import interrupt
 from pygents.registry import AgentRegistry
+from pygents.run import drain_of
+from pygents.turn import Turn
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
@@ -62,6 +69,31 @@ class AgentCell(Cell[AsyncActor]):
         """Log a message that is none of the agent's; an agent does not die of it."""
         logger.warning("Unhandled message: %s", error)
 
+    @property
+    def turn_in_hand(self) -> Turn[Any] | None:
+        """The turn in hand, if it is one."""
+        in_hand = self.inbox.in_hand
+        return in_hand.message if in_hand is not None and is_turn(in_hand.message) else None
+
+    def is_at_work(self) -> bool:
+        """Return whether the turn in hand runs."""
+        turn = self.turn_in_hand
+        return turn is not None and turn.running
+
+    def interrupt(self, control: Control) -> bool:
+        """End what the turn in hand waits for; between two values that is for the consumer to see."""
+        turn = self.turn_in_hand
+        return turn is not None and interrupt(turn, control)
+
+    def is_own_code(self) -> bool:
+        """Return whether the tool or a hook of the turn in hand is what runs here; the consumer runs some of them."""
+        agent, turn = self._agent(), self.turn_in_hand
+        if agent is None or turn is None:
+            return False
+        drain = drain_of(agent)
+        mine = drain is not None and drain.is_mine and current_turn() is turn
+        return mine or is_code_of(agent, turn)
+
     def leave_pykka(self) -> None:
         """Be dead to pykka, and give the name up."""
         super().leave_pykka()
@@ -73,6 +105,7 @@ class AgentCell(Cell[AsyncActor]):
         """Answer the askers; the turns stay in the mailbox, for a snapshot."""
         in_hand = self.inbox.in_hand
         cut = [] if in_hand is None or isinstance(in_hand.message, _ActorStop) else [in_hand]
+        end_control(self)
         self.answer_unhandled([*cut, *rest])
         self.watches.end(how)
 

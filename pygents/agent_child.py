@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false
 
+import logging
 from asyncio import Task
 from typing import TYPE_CHECKING, Any, override
 
@@ -9,18 +10,26 @@ from pykka._envelope import Envelope
 
 from pygents.acceptance import is_turn
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec
+from pygents.actors.control import Control
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.supervision import Directive, Supervision
 from pygents.actors.supervisor import Supervisor
+from pygents.agent_hooks import run_agent_hooks
+from pygents.context import is_code_of
 from pygents.deciding import is_denial
 from pygents.hook_time import HookLimit, hook_limit
+from pygents.hooks import AgentHook
+from pygents.interrupting import interrupt
+from pygents.outcome import StopReason
 from pygents.registry import AgentRegistry
 from pygents.turn_run import give_up
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
+    from pygents.turn import Turn
 
 __all__ = ["AgentChild", "UnhandledError"]
 
@@ -57,12 +66,59 @@ class AgentChild(Child[AsyncActor]):
         if isinstance(error, UnhandledError):
             self.ledger.bury(envelope, DeadLetterReason.UNHANDLED, error)
         elif is_denial(error, envelope.message):  # no failure: nobody is asked what to do about it
-            if envelope.reply_to is None:
-                self.inbox.done(envelope)
-            else:
-                self.ledger.spend_failed(envelope, error)
+            self.refuse(envelope, error)
         else:
             await super().message_failed(envelope, error)
+
+    @override
+    def interrupt(self, control: Control) -> bool:
+        turn = self.turn_in_hand
+        if turn is not None:
+            if interrupt(turn, control):
+                return True
+            turn.__dict__["_cut"] = control  # one of the agent's own hooks runs
+        return super().interrupt(control)
+
+    @property
+    def turn_in_hand(self) -> "Turn[Any] | None":
+        """The turn in hand, if it is one."""
+        in_hand = self.inbox.in_hand
+        return in_hand.message if in_hand is not None and is_turn(in_hand.message) else None
+
+    @override
+    def pause(self) -> None:
+        super().pause()
+        self._see_gate()
+
+    @override
+    def resume(self) -> None:
+        self.course.halt = self.course.halt or bool(self.agent.hooks)  # its hooks come before the next turn
+        super().resume()
+        self._see_gate()
+
+    def _see_gate(self) -> None:
+        """Have the hooks for the gate run, if it is idle; else it comes to them by itself."""
+        if self.agent.hooks:
+            with self.system.lock:
+                self.course.halt = True
+            self.attend_soon()
+
+    @override
+    async def pass_gate(self) -> None:
+        event = AgentHook.ON_PAUSE if self.at_gate else AgentHook.ON_RESUME
+        error = await self.run_hook(run_agent_hooks, self.agent, None, event, self.agent)
+        if error is not None:
+            log(logging.ERROR, "A hook for %s of %s raised:", event, self.label, error=error)
+
+    @override
+    def is_own_code(self) -> bool:
+        return super().is_own_code() or is_code_of(self.agent, self.turn_in_hand)
+
+    @override
+    async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
+        if is_turn(envelope.message) and envelope.message.stop_reason is None:
+            envelope.message.stop_reason = StopReason.CANCELLED  # it had not begun
+        await super().cut_short(envelope, error)
 
     @override
     def give_up(self, envelope: Envelope[Any]) -> None:

@@ -5,6 +5,7 @@ the user's is run, and nowhere else: in the context of a coroutine tool's own ta
 of a generator tool. So nothing leaks out of ``run()`` between two values.
 """
 
+import asyncio
 import weakref
 from collections.abc import Awaitable
 from contextvars import Token
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pygents.agent import Agent
     from pygents.turn import Turn
 
-__all__ = ["Frame", "current_agent", "current_turn", "frame_for", "leave", "running", "within"]
+__all__ = ["Frame", "current_agent", "current_turn", "frame_for", "is_code_of", "leave", "running", "within"]
 
 type Frame = tuple["weakref.ref[Agent] | None", "Turn[Any] | None"]
 """What is running: a plain tuple, since one is made for every turn; the runtime sets refs, which are none.
@@ -34,6 +35,13 @@ def current_agent() -> "Agent | None":
     """Return the agent whose tool or hook is running, else None."""
     agent = _frame()[0]
     return None if agent is None else agent()
+
+
+def is_code_of(agent: "Agent", turn: object) -> bool:
+    """Return whether a tool or hook of this turn of the agent's runs here, in the task that the agent waits for."""
+    task = asyncio.current_task() if asyncio._get_running_loop() is not None else None  # noqa: SLF001 (documented; None, not an error)
+    mine = task is not None and task.get_name().startswith("pygents-")
+    return mine and turn is not None and current_turn() is turn and current_agent() is agent
 
 
 def frame_for(turn: "Turn[Any] | None", agent: "Agent | None" = None) -> Frame:

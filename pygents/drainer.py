@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pykka import ActorDeadError
 
+from pygents.actors.undrained import end_undrained
 from pygents.agent_hooks import FollowUp, show
 from pygents.context import leave, running
 from pygents.errors import SafeExecutionError
@@ -163,7 +164,7 @@ class Drainer:
         if self._cell.inbox.release():
             return
         if self._successor is None:
-            self._cell.end_undrained()
+            end_undrained(self._cell)
         else:
             self._successor.wake()
 

@@ -8,6 +8,7 @@ by ``pygents``, those of the runtime (``ActorFailedError``, ``WouldDeadlockError
 __all__ = [
     "ActorFailedError",
     "HookTimeoutError",
+    "NoTurnError",
     "SafeExecutionError",
     "StartTimeoutError",
     "SystemFailedError",
@@ -39,6 +40,18 @@ class ActorFailedError(Exception):
 
     def __str__(self) -> str:
         return f"{self.actor} failed with {self.failure} while it handled the message"
+
+
+class NoTurnError(Exception):
+    """Raised to whoever steers an agent that runs no turn, or an actor that handles no message."""
+
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self.actor = actor
+        """The actor, as text."""
+
+    def __str__(self) -> str:
+        return f"{self.actor} handles nothing that could be steered now: send it a message instead"
 
 
 class SafeExecutionError(Exception):

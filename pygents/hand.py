@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, cast
 
 from pygents.acceptance import due, is_work, refusal
 from pygents.actors.answers import answer, fail_reply
+from pygents.actors.lane import end_control
+from pygents.actors.reply import Reply
 from pygents.agent_hooks import FollowUp, outside_turns, run_agent_hooks, run_hooks_for_failure
 from pygents.context import frame_for, within
 from pygents.deciding import combined
@@ -62,11 +64,15 @@ class Hand:
             return None
         return envelope
 
-    async def take(self, agent: "Agent") -> "tuple[Work | None, Decision | None]":
+    async def take(  # noqa: C901 (one branch for each thing that may come first)
+        self, agent: "Agent"
+    ) -> "tuple[Work | None, Decision | None]":
         """Return the next turn, in hand, and what is decided of it; what is no turn of the agent's is answered."""
         inbox = self._inbox
         while not inbox.closed and (envelope := inbox.in_hand or inbox.peek()) is not None:
-            if not is_work(agent, envelope.message):
+            if inbox.blocked:
+                await self._wait_at_gate(agent)
+            elif not is_work(agent, envelope.message):
                 if inbox.in_hand is None:
                     inbox.take()
                 if isinstance(envelope, Accepted):
@@ -89,6 +95,14 @@ class Hand:
                 work = inbox.in_hand or inbox.take()
                 return work, None if work is None else combined(decision_on(work), decision)
         return None, None
+
+    async def _wait_at_gate(self, agent: "Agent") -> None:
+        """Wait until a paused agent is resumed, or stopped; its hooks are told."""
+        opened: Reply[None] = Reply()
+        await outside_turns(run_agent_hooks(agent, None, AgentHook.ON_PAUSE, agent))
+        if self._inbox.at_gate(lambda: opened.set(None)):
+            await opened
+        await outside_turns(run_agent_hooks(agent, None, AgentHook.ON_RESUME, agent))
 
     def stored(self) -> object:
         """Return the output that is owed to the consumer; if it is cut while it gets it, the turn is run again."""
@@ -143,6 +157,8 @@ class Hand:
     def spend(self, envelope: Work, error: BaseException | None) -> None:
         """Let go of a turn that has ended, and answer whoever asked for it."""
         self._inbox.done(envelope)
+        if self._cell.control is not None:
+            end_control(self._cell)
         reply = envelope.reply_to
         if reply is None:
             return

@@ -42,6 +42,10 @@ class AgentHook(StrEnum):
     """Before a turn is enqueued: ``(agent, turn)``; it may decide."""
     AFTER_PUT = "after_put"
     """After a turn was enqueued: ``(agent, turn)``."""
+    ON_PAUSE = "on_pause"
+    """The agent is paused, and would run the next turn else: ``(agent)``."""
+    ON_RESUME = "on_resume"
+    """The agent goes on after a pause: ``(agent)``."""
 
 
 class ToolHook(StrEnum):

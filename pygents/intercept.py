@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pygents.actors.answers import show
 from pygents.actors.supervision import Directive
+from pygents.context import current_turn
 from pygents.deciding import Decision, checked_decision, checked_directive, combined, is_final
 from pygents.errors import TurnCancelledError
 from pygents.hook_time import in_hook_time
@@ -128,6 +129,9 @@ async def _directive_of(hook: "Hook", hook_type: "HookType", args: Sequence[Any]
 
 async def _judged[T](hooks: Awaitable[T], hook_type: "HookType") -> T:
     requests = cancel_requests()
+    turn = current_turn()
+    state: dict[str, Any] = {} if turn is None else turn.__dict__
+    outer, state["_hooks_in"] = state.get("_hooks_in"), asyncio.current_task()  # who interrupts the turn cancels that
     try:
         return await hooks
     except CancelledError as error:
@@ -135,6 +139,11 @@ async def _judged[T](hooks: Awaitable[T], hook_type: "HookType") -> T:
             raise
         msg = f"a hook for {hook_type} let a CancelledError out that nobody had asked for"
         raise LeakedCancellationError(msg) from error
+    finally:
+        if outer is None:
+            state.pop("_hooks_in", None)
+        else:
+            state["_hooks_in"] = outer
 
 
 def cancel_requests() -> int:

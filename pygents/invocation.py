@@ -72,7 +72,7 @@ class TimedSteps:
 
     """
 
-    __slots__ = ("_expired", "_label", "_loop", "_patience", "_watch", "clock", "left")
+    __slots__ = ("_driver", "_expired", "_label", "_loop", "_patience", "_watch", "clock", "left", "values")
 
     def __init__(self, timeout: float | None, label: object, watch: TaskWatch | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -84,6 +84,22 @@ class TimedSteps:
         self._watch = watch
         self._expired = False
         self._patience: Patience
+        self.values: AsyncGenerator[Any] | None = None
+        """What the steps are of, if it is a generator."""
+        self._driver: Task[Any] | None = None  # the task in which a step is on
+
+    def interrupt(self) -> bool:
+        """End the step that is on as if the time were up, and return whether one is on, and had time."""
+        if self._driver is None or self._expired:
+            return False
+        self.left = -inf
+        self._expire(self._driver)
+        return True
+
+    def stop(self) -> bool:
+        """Let there be no further step, and return whether there was time for one."""
+        in_time, self.left = self.left > 0, -inf
+        return in_time
 
     @coroutine
     def step[T](self, awaitable: Awaitable[T]) -> Generator[Any, None, T]:
@@ -137,9 +153,11 @@ class TimedSteps:
         timer = (
             None if self.left == inf else self._loop.call_at(started + self.left, self._expire, task, context=Context())
         )
+        self._driver = task
         try:
             outcome = yield from self._drive(steps, waits_for)
         finally:
+            self._driver = None
             self.left += started - self.clock()
             self._patience.stop()
             if timer is not None:

@@ -12,11 +12,15 @@ from pygents.intercept import LeakedCancellationError, run_failure_hooks
 from pygents.task_watch import ExpiredError
 
 if TYPE_CHECKING:
+    from pygents.actors.control import Control
     from pygents.turn import Turn
 
-__all__ = ["Due", "StopReason", "fail", "failure_behind", "recorded"]
+__all__ = ["BRIEF", "Due", "StopReason", "fail", "failure_behind", "recorded"]
 
 logger = logging.getLogger("pygents")
+
+BRIEF = ("_run", "_watch", "_hooks_in", "_cut", "_failing")
+"""What a turn's ``__dict__`` has only while it runs: that it does, what waits for its tool and hooks, and its end."""
 
 
 class StopReason(StrEnum):
@@ -62,6 +66,14 @@ async def recorded(turn: "Turn[Any]", error: BaseException) -> BaseException:
         CancelledError: if the consumer was cancelled in one of the hooks; what `fail` would have raised is logged then
 
     """
+    cut: Control | None = turn.__dict__.pop("_cut", None)
+    turn.__dict__.pop("_watch", None)  # it keeps the task
+    if cut is not None:
+        error = cut.verdict(turn, CancelledError() if isinstance(error, ExpiredError) else error)
+        if isinstance(error, TurnCancelledError):
+            turn.stop_reason = StopReason.CANCELLED
+            await _handle(turn, TurnHook.ON_ERROR, error, turn, error)
+            return error
     if isinstance(error, ExpiredError):
         turn.stop_reason = StopReason.TIMEOUT
         failure: BaseException = TurnTimeoutError(cast("float", turn.timeout))
@@ -85,12 +97,16 @@ async def recorded(turn: "Turn[Any]", error: BaseException) -> BaseException:
 
 
 async def _handle(turn: "Turn[Any]", hook_type: TurnHook, failure: BaseException, *args: object) -> None:
+    state = turn.__dict__
+    state["_failing"] = True  # what is interrupted now would end twice
     try:
         await run_failure_hooks(turn.hooks, hook_type, failure, *args)
     except (CancelledError, GeneratorExit) as cut:  # the consumer's own: it goes first, and hides the failure
         logger.error("The consumer of %r was cancelled while this was being handled:", turn, exc_info=failure)  # noqa: TRY400 (not the one caught)
         cut.__dict__["_hides"] = turn, failure  # named: on its way out it may pass turns around this one
         raise
+    finally:
+        state.pop("_failing", None)
 
 
 def failure_behind(turn: "Turn[Any]", error: BaseException) -> BaseException:

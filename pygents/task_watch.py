@@ -159,6 +159,17 @@ class TaskWatch:
         if self._giving_up is not None:
             self._giving_up.cancel()
 
+    def interrupt(self) -> bool:
+        """End the task as if its time were up, and return whether it had time, and has not ended."""
+        if self._expired or self._task.done():
+            return False
+        self._expire()
+        return True
+
+    def stop(self) -> bool:
+        """Return False: there is nothing that could be stopped between two steps."""
+        return False
+
     async def _until_done(self) -> CancelledError | None:
         cancelled = None
         while not (self._task.done() or self.given_up):

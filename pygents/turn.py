@@ -17,7 +17,7 @@ from pygents.context import frame_for
 from pygents.errors import SafeExecutionError
 from pygents.intercept import check_hooks
 from pygents.metadata import Moment
-from pygents.outcome import StopReason
+from pygents.outcome import BRIEF, StopReason
 from pygents.turn_fields import CHECKS, checked_args, checked_metadata, checked_timeout, checked_tool
 from pygents.turn_run import value_of, values_of
 from pygents.turn_storage import load_turn, store_turn
@@ -139,9 +139,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy or a pickle of the turn has: all but that it is running."""
-        state = dict(self.__dict__)
-        state.pop("_run", None)
-        return state
+        return {name: value for name, value in self.__dict__.items() if name not in BRIEF}
 
     def __repr__(self) -> str:
         name = self.tool.metadata.name if self.tool is not None else None
@@ -221,8 +219,8 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             stop_reason=None,
             _called_with=None,
         )
-        twin.__dict__.pop("_run", None)
-        twin.__dict__.pop("_due", None)
+        for passing in (*BRIEF, "_due"):
+            twin.__dict__.pop(passing, None)
         return twin
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from pygents.generators import begin, only
 from pygents.hooks import TurnHook
 from pygents.intercept import intercept
 from pygents.invocation import TimedSteps, close, judged
-from pygents.outcome import StopReason, fail, recorded
+from pygents.outcome import BRIEF, StopReason, fail, recorded
 from pygents.task_watch import CALL_NAME, ExpiredError, Outcome, TaskWatch, outcome_of
 from pygents.tool_functions import CoroutineTool, is_streaming
 from pygents.turn_hooks import decide_run
@@ -68,7 +68,9 @@ async def value_of[T](
             task = Task(attempt, loop=loop, name=CALL_NAME, context=context, eager_start=True)
             if not task.done():
                 timeout = turn.timeout
-                await TaskWatch(loop, tool, keeper).wait(task, None if timeout is None else began + timeout)
+                state["_watch"] = watch = TaskWatch(loop, tool, keeper)
+                await watch.wait(task, None if timeout is None else began + timeout)
+                del state["_watch"]  # it keeps the task
                 _check_own(turn, state)
             output, failure = task.result() if not task.cancelled() else outcome_of(task)
             if failure is not None:
@@ -102,12 +104,13 @@ async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself
     steps = TimedSteps(turn.timeout, tool, watch)
     values: AsyncGenerator[T] | None = None
     state["output"] = output = list[T]()
+    state["_watch"] = steps
     try:
         decided = None
         if turn.hooks or decision is not None:
             decided = await decide_run(turn, decision)
             _check_own(turn, state)
-        values = await steps.step(_open(turn, tool, state, decided))
+        steps.values = values = await steps.step(_open(turn, tool, state, decided))
         clock = steps.clock
         while True:
             if steps.left <= 0:
@@ -164,6 +167,7 @@ async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself
             leave(token)
         state["end_time"] = time()
         del state["_run"]
+        state.pop("_watch", None)
 
 
 def give_up(turn: "Turn[Any]") -> None:
@@ -172,7 +176,9 @@ def give_up(turn: "Turn[Any]") -> None:
     A run keeps its record in the turn's dictionary: so the turn gets another one.
     """
     state = {**turn.__dict__, "stop_reason": StopReason.CANCELLED, "end_time": time()}
-    state.pop("_run", None)
+    for passing in BRIEF:
+        if passing != "_cut":  # why it ends holds for the turn
+            state.pop(passing, None)
     object.__setattr__(turn, "__dict__", state)
 
 

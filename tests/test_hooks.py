@@ -30,6 +30,8 @@ from pygents.registry import HookRegistry
                 "on_turn_timeout",
                 "before_put",
                 "after_put",
+                "on_pause",
+                "on_resume",
             },
         ),
         (ToolHook, {"before_invoke", "on_yield", "after_invoke"}),

@@ -28,10 +28,12 @@ TABLE = {
     "pygents.actors.system": {"ActorSystem"},
     "pygents.decisions": {"Deny", "Replace", "Skip"},
     "pygents.memory": {"Memory"},
+    "pygents.steering": {"steering"},
     "pygents.registry": {"ToolRegistry", "AgentRegistry", "HookRegistry"},
 }
 TESTING = {"Probe", "VirtualTimeLoop", "advance", "run", "wait_idle"}
 ERRORS = {
+    "NoTurnError",
     "SafeExecutionError",
     "TurnCancelledError",
     "TurnDeniedError",

@@ -4,14 +4,18 @@ What such a handler still does counts for nothing: `Cuts` has the argument. Its 
 killed, and goes back to the head of the mailbox if not.
 """
 
+from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from pygents.actors.child_spec import Order, Phase
 from pygents.actors.dead_letters import DeadLetterReason
+from pygents.actors.lane import end_control
 from pygents.actors.reply import Reply
 
 if TYPE_CHECKING:
     from asyncio import Task
+
+    from pykka._envelope import Envelope
 
     from pygents.actors.child import Child
 
@@ -32,15 +36,22 @@ def cut(child: "Child[Any]") -> None:
     child.on_loop(cancel)
 
 
-def abandon_handler(child: "Child[Any]") -> Reply[None]:
-    """Abandon what the child's activation does; what is returned is set when that is done, on the child's loop."""
+def abandon_handler(child: "Child[Any]", of: "Envelope[Any] | None" = None) -> Reply[None]:
+    """Abandon what the child's activation does; what is returned is set when that is done, on the child's loop.
+
+    Args:
+        child: the child
+        of: the only message whose handler is abandoned, if it is to be one only
+
+    """
     done: Reply[None] = Reply()
     child.cuts.suspect(child.activation)
 
     def abandon() -> None:
         with child.system.lock:
             task = child.activation
-            handles = task is not None and not task.done() and child.inbox.in_hand is not None
+            in_hand = child.inbox.in_hand
+            handles = task is not None and not task.done() and in_hand is not None and (of is None or in_hand is of)
             if task is not None and handles:  # else it has ended, or the ``on_*`` method that runs has its own time
                 _fence(child, task)
         if handles:
@@ -74,7 +85,10 @@ def _go_on_without(child: "Child[Any]") -> None:
         child.give_up(envelope)
         if child.killed:
             child.ledger.bury(envelope, DeadLetterReason.CUT)
+        elif child.control is not None and child.control.reason is not None:
+            child.refuse(envelope, child.control.verdict(child.label, CancelledError()))
         else:
             child.ledger.go_back(envelope, child.policy.max_attempts)
+    end_control(child)
     child.course.halt = True
     child.on_loop(child.activate)

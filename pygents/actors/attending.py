@@ -43,6 +43,9 @@ async def attend(child: "Child[Any]") -> bool:  # noqa: C901, PLR0912 (one branc
         elif child.comeback.rests or child.course.phase is not Phase.RUNNING or child.course.order is Order.HOLD:
             if child.course.park():
                 return False
+        elif child.inbox.paused is not child.at_gate:
+            child.at_gate = child.inbox.paused
+            await child.pass_gate()
         else:
             return True
         if child.course.phase is Phase.STOPPED:

@@ -34,11 +34,17 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from pygents.actors.answers import answer, answer_dead, fail_reply, log, show
-from pygents.actors.envelope import sender
+from pygents.actors.control import Control
+from pygents.actors.envelope import Sent, sender
+from pygents.actors.lane import end_control, outlived
+from pygents.actors.loop_end import end_with_loop, lose_loop
 from pygents.actors.loops import LoopEndedError
+from pygents.actors.reply import Reply
 from pygents.actors.running import running
 from pygents.actors.statistics import Statistics
+from pygents.actors.undrained import end_undrained
 from pygents.actors.watch import Ended, Watches
+from pygents.errors import TurnCancelledError
 
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
@@ -57,7 +63,8 @@ class Cell[A: AsyncActor]:
 
     __slots__ = (
         *("__weakref__", "_context", "_label"),
-        *("activation", "actor", "dispatcher", "ending", "inbox", "killed", "ref", "started", "watches"),
+        *("activation", "actor", "control", "dispatcher", "ending"),
+        *("inbox", "killed", "ref", "spares", "started", "watches"),
     )
 
     def __init__(self, actor: A, label: str | None = None) -> None:
@@ -66,9 +73,13 @@ class Cell[A: AsyncActor]:
         self.inbox = actor.actor_inbox
         self.dispatcher: Dispatcher
         self.activation: Task[None] | None = None
+        self.control: Control | None = None
+        """What is said to the message in hand, if anything is."""
         self.started = False
         self.ending = False
         self.killed = False
+        self.spares = False
+        """Whether a killed actor may finish the message in hand."""
         self.watches = self.ref._watches = self.ref._watches or Watches()
         self._context: Context
         self._label = label
@@ -119,7 +130,7 @@ class Cell[A: AsyncActor]:
 
     def wake(self) -> None:
         """Have somebody act on the mailbox, whose claim is held; called on any thread. The loop may have ended."""
-        self.dispatcher.schedule(self.activate if self.dispatcher.wakes_for_messages else self.end_undrained)
+        self.dispatcher.schedule(self.activate if self.dispatcher.wakes_for_messages else lambda: end_undrained(self))
 
     def activate(self) -> None:
         """Begin an activation, unless one is on already; called on the loop."""
@@ -184,11 +195,50 @@ class Cell[A: AsyncActor]:
         except BaseException as error:
             if self.is_thrown_away(error):
                 raise
-            await self.message_failed(envelope, error)
+            if self.control is not None and self.control.reason is not None:
+                await self.cut_short(envelope, self.control.verdict(self.label, error))
+            else:
+                await self.message_failed(envelope, error)
         else:
             if self.has_outlived_cancellation():  # asked first: the layer above may have nothing more to do with it
                 await self.go_on()
-            answer(reply, result)
+                await outlived(self, envelope, result)
+            else:
+                answer(reply, result)
+        if self.control is not None:
+            end_control(self)
+
+    async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
+        """Let a message go that was to end; nobody is asked what is to be done about that."""
+        if not isinstance(error, TurnCancelledError):  # it was cancelled from outside, too
+            await self.message_failed(envelope, error)
+            return
+        if self.has_outlived_cancellation():
+            await self.go_on()
+        if envelope.reply_to is not None:
+            fail_reply(envelope.reply_to, error, self.label)
+        log(logging.INFO, "%s was told to end %s: %s", self.label, show(envelope.message), error)
+
+    def interrupt(self, control: Control) -> bool:
+        """End what the handler waits for, and return whether one is at work."""
+        if self.activation is not None:
+            control.cancel(self.activation)
+        return self.activation is not None
+
+    def is_at_work(self) -> bool:
+        """Return whether a handler is at work on what is in hand; on the loop."""
+        return self.activation is not None
+
+    def is_own_code(self) -> bool:
+        """Return whether the handler of the message in hand is what runs here."""
+        return self.activation is not None and asyncio.current_task() is self.activation
+
+    def see_to_the_end_in_hand(self, over: Reply[bool]) -> None:
+        """Have a handler left alone that ignores its cancellation; `over` is set when it has ended."""
+
+    def lose_note(self, note: Sent[object]) -> None:
+        """See to a note that nobody has read."""
+        log(logging.WARNING, "%s did not read a note that came while it handled a message: %s", self.label, show(note))
 
     async def stop_ordered(self, envelope: Envelope[Any]) -> None:
         """Carry out a stop that has been waiting its turn."""
@@ -284,48 +334,11 @@ class Cell[A: AsyncActor]:
 
     async def end_with_loop(self) -> None:
         """End because the loop is about to close; called on the loop."""
-        self.ending = True
-        while not self.inbox.closed or self.activation is not None:
-            if self.activation is None:
-                self.inbox.claim()  # or somebody has it whose activation is only scheduled: that will find nothing
-                self.activation = Task(self.work(), loop=self.dispatcher.loop, context=self._context)
-            elif not self.inbox.closed:
-                self.activation.cancel()
-            await asyncio.wait([self.activation])
-            self.activation = None
-
-    def end_undrained(self) -> None:
-        """Carry a stop out on an actor that nobody drains, on the thread that asks for it."""
-        rest = self.inbox.close()
-        self.leave_pykka()
-        coroutine = self.call_hook(self.actor.on_stop)
-        try:
-            coroutine.send(None)
-        except (StopIteration, GeneratorExit):
-            pass
-        else:
-            with suppress(RuntimeError):  # it will not be cut off
-                coroutine.close()
-            text = "on_stop of %s was cut off: it must not suspend when nobody drains the actor"
-            log(logging.ERROR, text, self.label)
-        self.let_go(rest)
+        await end_with_loop(self)
 
     def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
-        """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread, maybe by several.
-
-        Returns whether nobody has begun to handle `refused`; its sender answers for it then.
-        """
-        was_closed = self.inbox.closed
-        self.inbox.close()
-        self.leave_pykka()
-        given_back = refused is not None and self.inbox.withdraw(refused)
-        self.answer_unhandled(self.inbox.clear())
-        self.dispatcher.discard(self.end_with_loop)
-        if not was_closed:
-            text = "%s ends without on_stop: its event loop was closed before it was stopped"
-            log(logging.WARNING, text, self.label)
-        self.watches.end(Ended.LOOP_CLOSED)
-        return given_back
+        """End because the loop has gone; see `loop_end.lose_loop`. Called on any thread, maybe by several."""
+        return lose_loop(self, refused)
 
     def leave_pykka(self) -> None:
         """Be dead to pykka, which logs it; a handler of the log that raises must not keep the rest from its end."""
@@ -335,16 +348,26 @@ class Cell[A: AsyncActor]:
 
     def let_go(self, rest: Sequence[Envelope[Any]], how: Ended = Ended.STOPPED) -> None:
         """Answer for what was left, and be forgotten."""
+        end_control(self)
         self.answer_unhandled(rest)
         self.inbox.forget()
         self.dispatcher.discard(self.end_with_loop)
         self.watches.end(how)
 
-    def kill(self) -> None:
-        """End now, without ``on_stop``: what is queued is not handled, what is in hand is cancelled; any thread."""
-        if self.watches.ended is not None or self.killed:
+    def pause(self) -> None:
+        """Take no message until `resume`; any thread."""
+        self.inbox.pause()
+
+    def resume(self) -> None:
+        """Take messages again; any thread. The loop may have ended."""
+        with suppress(LoopEndedError):
+            self.inbox.resume()
+
+    def end_now(self, *, spare: bool) -> None:
+        """End without ``on_stop``, and without what is queued; what is in hand is spared, or cancelled; any thread."""
+        if self.watches.ended is not None or (self.killed and (spare or not self.spares)):
             return
-        self.killed = True
+        self.killed, self.spares = True, spare
         rest = self.inbox.close()
         self.leave_pykka()
         self.answer_unhandled(rest)
@@ -356,7 +379,7 @@ class Cell[A: AsyncActor]:
     def _cancel_for_kill(self) -> None:
         if self.activation is None:
             self.let_go([], Ended.KILLED)
-        else:
+        elif not self.spares or self.inbox.in_hand is None:
             self.activation.cancel()
 
     def answer_unhandled(self, envelopes: Sequence[Envelope[Any]]) -> None:

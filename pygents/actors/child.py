@@ -37,8 +37,11 @@ from pygents.actors.child_spec import ChildSpec, Order, Phase
 from pygents.actors.comeback import Comeback
 from pygents.actors.course import Course
 from pygents.actors.cuts import Cuts, FencedError
+from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.ending import end, tell_of_end
+from pygents.actors.envelope import Sent
 from pygents.actors.failing import fail, fail_on, start_over
+from pygents.actors.lane import end_control
 from pygents.actors.ledger import Ledger
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.ref import OwnStop
@@ -46,6 +49,7 @@ from pygents.actors.reply import Reply
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Directive, Restart, Supervision
 from pygents.actors.watch import Ended, Terminated
+from pygents.errors import TurnCancelledError
 
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
@@ -59,7 +63,7 @@ class Child[A: AsyncActor](Cell[A]):
     """Runs one actor after another behind one ref and mailbox, as its supervisor says."""
 
     __slots__ = (
-        *("child_failure", "children", "comeback", "course", "cuts", "incarnate"),
+        *("at_gate", "child_failure", "children", "comeback", "course", "cuts", "incarnate"),
         *("ledger", "parent", "restarts", "spec", "system"),
     )
 
@@ -79,6 +83,8 @@ class Child[A: AsyncActor](Cell[A]):
         """What the supervisor of its own children has failed with, until it comes to that."""
         self.comeback = Comeback(spec.supervision)
         self.cuts = Cuts(self.system.lock)
+        self.at_gate = False
+        """Whether it has seen that it is paused."""
 
     # What others may do with it, on any thread.
 
@@ -133,12 +139,14 @@ class Child[A: AsyncActor](Cell[A]):
     @property
     def is_idle(self) -> bool:
         """Whether it has nothing to do and nothing that waits."""
-        return self.course.phase is Phase.STOPPED or (self.course.phase is Phase.RUNNING and not self.inbox.claimed)
+        if self.course.phase is not Phase.RUNNING or self.inbox.claimed:
+            return self.course.phase is Phase.STOPPED
+        return not (self.inbox.paused and len(self.inbox)) or self.system.closed  # an end waits for no pause's
 
     def give(self, order: Order) -> None:
         """Order something, unless a higher order is there already."""
         if self.course.give(order):
-            self._call()
+            self.attend_soon()
 
     def revive(self, failure: BaseException | None) -> Reply[None] | None:
         """Let a suspended child, or one that has failed, start afresh; what is returned is set when it has tried.
@@ -155,7 +163,7 @@ class Child[A: AsyncActor](Cell[A]):
             if self.course.phase not in {Phase.STARTING, Phase.RUNNING}:
                 tried = self.comeback.revive(failure)
                 self.course.enter(Phase.RESTARTING)
-        self._call()
+        self.attend_soon()
         return tried
 
     def fail_with(self, failure: BaseException) -> None:
@@ -163,22 +171,24 @@ class Child[A: AsyncActor](Cell[A]):
         with self.system.lock:
             self.child_failure = failure
             self.course.halt = True
-        self._call()
+        self.attend_soon()
 
     @override
-    def kill(self) -> None:
+    def end_now(self, *, spare: bool) -> None:
         with self.system.lock:
-            if self.killed or self.course.phase is Phase.STOPPED:
+            if self.course.phase is Phase.STOPPED or (self.killed and (spare or not self.spares)):
                 return
             self.inbox.close()
             announce = self.ledger.clear_queued()  # counted before anybody can see that the child is killed, and end it
             self.killed = self.course.halt = True
+            self.spares = spare
         self.leave_pykka()
         announce()
-        if self.children is not None:
+        if self.children is not None and not spare:
             self.children.kill_all()
         self.on_loop(self._cancel_for_kill)
-        self.parent.see_to_the_end_of(self)
+        if not spare:
+            self.parent.see_to_the_end_of(self)
 
     def move_to_new_loop(self) -> None:
         """Go on with another loop, because the one that it has is blocked."""
@@ -204,8 +214,8 @@ class Child[A: AsyncActor](Cell[A]):
                 self.children = self.parent.below(self)
         return self.children.spawn(kind, *args, **options)
 
-    def _call(self) -> None:
-        """Have somebody attend to what has just been said."""
+    def attend_soon(self) -> None:
+        """Have what has just been said attended to."""
         if self.course.parked or self.inbox.claim():
             self.on_loop(self.activate)
 
@@ -305,6 +315,34 @@ class Child[A: AsyncActor](Cell[A]):
         await fail_on(self, envelope, error)
 
     @override
+    async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
+        self.take_cuts_back()
+        if self.killed or self.ending:
+            self.ledger.bury(envelope, DeadLetterReason.CUT)
+        elif isinstance(error, TurnCancelledError):
+            self.refuse(envelope, error)
+        else:
+            await self.message_failed(envelope, error)
+
+    @override
+    def see_to_the_end_in_hand(self, over: Reply[bool]) -> None:
+        self.parent.see_to_the_end_in_hand(self, over)
+
+    async def pass_gate(self) -> None:
+        """See that it is paused, or not any more."""
+
+    def refuse(self, envelope: Envelope[Any], error: BaseException) -> None:
+        """Let a message go that has not failed, though nothing came of it: it was denied, or cancelled."""
+        if envelope.reply_to is None:
+            self.inbox.done(envelope)
+        else:
+            self.ledger.spend_failed(envelope, error)
+
+    @override
+    def lose_note(self, note: Sent[object]) -> None:
+        self.ledger.record(note, DeadLetterReason.UNHANDLED)  # a note is no message, and not counted
+
+    @override
     async def fail(self, error: BaseException) -> None:
         await fail(self, error)
 
@@ -338,13 +376,14 @@ class Child[A: AsyncActor](Cell[A]):
     def _cancel_for_kill(self) -> None:
         if self.activation is None:
             self.activate()
-        else:
+        elif not self.spares or self.inbox.in_hand is None:
             self.cuts.cancel(self.activation)
 
     @override
     def let_go(self, rest: Sequence[Envelope[Any]], how: Ended = Ended.STOPPED) -> None:
         self.comeback.stop_resting()
         self.ledger.cut_short()
+        end_control(self)
         self.answer_unhandled(self.inbox.clear())
         self.dispatcher.discard(self.end_with_loop)
         tell_of_end(self, how)

@@ -55,6 +55,8 @@ async def fail(child: "Child[Any]", error: BaseException) -> None:
 async def start_over(child: "Child[Any]", envelope: "Envelope[Any]", life: int) -> None:
     """Restart a permanent child that has stopped itself, unless it has done so since."""
     child.inbox.done(envelope)
+    if child.inbox.paused:
+        child.inbox.pause()  # it was open for the stop
     answer(envelope.reply_to, True)  # noqa: FBT003
     if life == child.restarts:
         child.course.halt = True

@@ -129,6 +129,14 @@ class Ledger:
         if _is_internal(envelope):
             answer(envelope.reply_to, True)  # noqa: FBT003
             return
+        self.record(envelope, reason, failure)
+        if reason in _TOLD_WHY and failure is not None and envelope.reply_to is not None:
+            fail_reply(envelope.reply_to, failure, self._path)
+        else:
+            answer_dead(envelope, self._path)
+
+    def record(self, envelope: "Envelope[Any]", reason: DeadLetterReason, failure: BaseException | None = None) -> None:
+        """Keep a dead letter."""
         self._record(
             DeadLetter(
                 message=envelope.message,
@@ -139,10 +147,6 @@ class Ledger:
                 at=time.time(),
             )
         )
-        if reason in _TOLD_WHY and failure is not None and envelope.reply_to is not None:
-            fail_reply(envelope.reply_to, failure, self._path)
-        else:
-            answer_dead(envelope, self._path)
 
     def balance(self) -> Statistics:
         """Return the counts, as they are now."""

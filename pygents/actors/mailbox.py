@@ -12,6 +12,8 @@ Invariants, all kept by the one lock:
   holder.
 * An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
   queued to its first caller, who answers for it.
+* While it is *paused* nobody is woken for an item, and ``take`` gives none: it is as if none were there, but for a stop
+  at the head of the queue. ``_blocked`` says so, also of a closed mailbox, so that ``take`` looks at one field.
 * Each item is counted once, in the step in which it goes: ``census`` sees it in a place or in a count. One that is
   cleared in a mailbox that keeps account is seen as cleared until whoever got it has counted it.
 
@@ -48,15 +50,19 @@ class Mailbox[T]:
     """A first-in-first-out queue that closes atomically and has at most one reader at a time."""
 
     __slots__ = (
+        "_blocked",
         "_claimed",
         "_cleared",
         "_closed",
         "_failed",
+        "_gate",
         "_in_hand",
         "_items",
         "_left_out",
         "_lock",
         "_lost",
+        "_paused",
+        "_serves_items",
         "_stopping",
         "_taken",
         "_wake",
@@ -68,6 +74,9 @@ class Mailbox[T]:
         self._items: deque[T] = deque()
         self._in_hand: T | None = None
         self._closed = False
+        self._paused = False
+        self._blocked = False
+        self._gate: list[Callable[[], object]] = []
         self._claimed = True  # by whoever is constructing the actor, until it is opened
         self._stopping = False
         self._taken = 0  # but for what is left out
@@ -76,6 +85,7 @@ class Mailbox[T]:
         self._left_out: T | None = None
         self._cleared: set[T] | None = None
         self._wake: Callable[[], None] | None = None
+        self._serves_items = False
         self._wake_for_items = False
 
     def __repr__(self) -> str:
@@ -95,7 +105,8 @@ class Mailbox[T]:
         """
         with self._lock:
             self._wake = wake
-            self._wake_for_items = wake_for_items
+            self._serves_items = wake_for_items
+            self._wake_for_items = wake_for_items and not self._paused
 
     def put(self, item: T) -> None:
         """Append an item and wake the reader if nobody is reading.
@@ -138,9 +149,11 @@ class Mailbox[T]:
                 raise ActorDeadError(_CLOSED)
             self._stopping = True
             self._items.append(item)
-            if self._claimed:
-                return
-            self._claimed = True
+            gate = self._see_to_gate()
+            claimed, self._claimed = self._claimed, True
+        _call_all(gate)
+        if claimed:
+            return
         try:
             self._call_wake()
         except RecursionError:
@@ -166,7 +179,7 @@ class Mailbox[T]:
         lock = self._lock
         try:
             lock.acquire()
-            if self._items and not self._closed:
+            if self._items and not self._blocked:
                 self._in_hand = item = self._items[0]
                 self._taken += 1
                 del self._items[0]  # not popleft: after a call others may look, and the item would be nowhere
@@ -268,10 +281,50 @@ class Mailbox[T]:
         with self._lock:
             if self._closed:
                 return True
-            if self._items and (self._stopping or self._wake_for_items):
+            if self._items and not self._blocked and (self._stopping or self._wake_for_items):
                 return False
             self._claimed = False
             return True
+
+    def pause(self) -> bool:
+        """Give no items, and wake nobody for one, until `resume`; return whether that is news."""
+        with self._lock:
+            news, self._paused = not self._paused, True
+            self._wake_for_items = False
+            self._see_to_gate()
+            return news
+
+    def resume(self) -> bool:
+        """Give items again, and wake the reader if there are some; return whether that is news."""
+        with self._lock:
+            if not self._paused:
+                return False
+            self._paused = False
+            self._wake_for_items = self._serves_items
+            gate = self._see_to_gate()
+            wakes = bool(self._items) and self._wake_for_items and not self._claimed
+            self._claimed = self._claimed or wakes
+        _call_all(gate)
+        if wakes:
+            self._call_wake()
+        return True
+
+    def at_gate(self, opened: Callable[[], object]) -> bool:
+        """Have a function called when `take` gives items again, or never will; return whether it does not now."""
+        with self._lock:
+            if self._blocked and not self._closed:
+                self._gate.append(opened)
+                return True
+            return False
+
+    def _see_to_gate(self) -> list[Callable[[], object]]:
+        """See whether `take` may give items, and return who is to be told that it may; under the lock."""
+        stops = self._stopping and len(self._items) == 1  # what is queued is the stop
+        self._blocked = self._closed or (self._paused and not stops)
+        if self._blocked and not self._closed:
+            return []
+        gate, self._gate = self._gate, []
+        return gate
 
     def close(self) -> list[T]:
         """Accept nothing more; the claim stays taken for good.
@@ -285,7 +338,9 @@ class Mailbox[T]:
                 return []
             self._closed = self._claimed = True
             wake, self._wake = self._wake, None  # breaks the cycle of actor and mailbox
+            gate = self._see_to_gate()
             rest = list(self._items)
+        _call_all(gate)
         del wake
         return rest
 
@@ -360,6 +415,16 @@ class Mailbox[T]:
         return self._claimed
 
     @property
+    def blocked(self) -> bool:
+        """Whether `take` gives no items, because it is paused or closed."""
+        return self._blocked
+
+    @property
+    def paused(self) -> bool:
+        """Whether items wait until `resume`."""
+        return self._paused
+
+    @property
     def closed(self) -> bool:
         """Whether the mailbox accepts nothing more."""
         return self._closed
@@ -392,3 +457,8 @@ class Mailbox[T]:
 
 
 _CLOSED = "the mailbox is closed"
+
+
+def _call_all(functions: list[Callable[[], object]]) -> None:
+    for function in functions:
+        function()

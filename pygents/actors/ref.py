@@ -9,15 +9,17 @@ notices.
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from pykka import Actor, ActorDeadError
 from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.actors.checks import check_timeout
+from pygents.actors.checks import check_timeout, checked
+from pygents.actors.control import BY_REQUEST
 from pygents.actors.envelope import Sent
+from pygents.actors.lane import cancel, steer
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
 from pygents.actors.running import who_runs
@@ -28,6 +30,7 @@ from pygents.errors import WouldDeadlockError
 if TYPE_CHECKING:
     import weakref
 
+    from pygents.actors.cell import Cell
     from pygents.actors.dispatcher import Dispatcher
     from pygents.actors.flag import Flag
     from pygents.actors.mailbox import Mailbox
@@ -42,14 +45,6 @@ class OwnStop(_ActorStop):
     """How often it had been restarted."""
 
 
-class _Cell(Protocol):
-    def lose_loop(self, refused: "Envelope[Any] | None" = None) -> bool: ...
-
-    def kill(self) -> None: ...
-
-    def statistics(self) -> Statistics | None: ...
-
-
 class ActorRef[A: Actor](PykkaRef[A]):
     """A reference to an actor: pykka's, plus ``tell_async``, ``ask_async`` and ``stop_async``."""
 
@@ -58,7 +53,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
     def __init__(self, actor: A) -> None:
         super().__init__(actor)
         self._dispatcher: Dispatcher | None = None
-        self._cell: weakref.ref[_Cell] | None = None  # weak: a ref does not keep its actor
+        self._cell: weakref.ref[Cell[Any]] | None = None  # weak: a ref does not keep its actor
         self._watches: Watches | None = None
         self._path: str | None = None  # in a system
         self._past: Statistics | None = None  # what has become of its messages, once it has ended
@@ -222,9 +217,56 @@ class ActorRef[A: Actor](PykkaRef[A]):
         What is queued is not handled, and whoever asked is told; the message in hand is cancelled. Neither ``on_stop``
         nor ``on_failure`` runs. `wait_stopped` says when that is over.
         """
-        cell = self._find_cell()
-        if cell is not None:
-            cell.kill()
+        if (cell := self._find_cell()) is not None:
+            cell.end_now(spare=False)
+
+    def stop_now(self) -> None:
+        """Let the actor finish the message in hand, and then end it as `kill` does. Any thread."""
+        if (cell := self._find_cell()) is not None:
+            cell.end_now(spare=True)
+
+    def cancel_turn(self, reason: str = BY_REQUEST) -> Reply[bool]:
+        """Cancel the message in hand, and keep the actor: whoever asked gets a `TurnCancelledError`. Any thread.
+
+        Its handler is cancelled where it waits. That is no failure, and touches nothing that is queued. A supervised
+        actor leaves a handler alone that ignores its cancellation for ``shutdown`` seconds.
+
+        Args:
+            reason: why, for people
+
+        Returns:
+            A reply of True, when the handler has ended; of False, if no message was being handled.
+
+        Raises:
+            TypeError: if the reason is no string
+            SafeExecutionError: if the handler would cancel itself
+
+        """
+        return cancel(self._find_cell(), checked("reason", reason, str))
+
+    def steer(self, message: object) -> Reply[None]:
+        """Hand a note to the handler of the message in hand, which reads it from `pygents.steering`. Any thread.
+
+        Returns:
+            A reply that is set when the handler can read it, or fails with `NoTurnError` if none is at work.
+
+        """
+        return steer(self, self._find_cell(), message)
+
+    def pause(self) -> None:
+        """Handle no other message until `resume`; the one in hand is finished. Any thread; again changes nothing."""
+        if (cell := self._find_cell()) is not None:
+            cell.pause()
+
+    def resume(self) -> None:
+        """Handle messages again. Any thread; doing it again changes nothing."""
+        if (cell := self._find_cell()) is not None:
+            cell.resume()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether messages wait until `resume`."""
+        return self.actor_inbox.paused
 
     async def watch(self, other: "ActorRef[Any]") -> None:
         """Have this actor told, once, by a `Terminated` message, when `other` has ended for good; Akka's ``watch``.
@@ -340,7 +382,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
         if self._dispatcher is not None and self._dispatcher.ended:
             self._lose_loop()
 
-    def _find_cell(self) -> _Cell | None:
+    def _find_cell(self) -> "Cell[Any] | None":
         """Return what runs the actor; None if it has ended long ago, or was never started."""
         return self._cell() if self._cell is not None else None
 

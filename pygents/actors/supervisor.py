@@ -260,11 +260,15 @@ class Supervisor:
         """Have a child that was killed abandoned if it ignores that."""
         self.system.submit(lambda: self.transitions.bury_in_time(child))
 
+    def see_to_the_end_in_hand(self, child: Child[Any], over: Reply[bool]) -> None:
+        """Have the handler of a message abandoned that was cancelled, if it ignores that."""
+        self.system.submit(lambda: self.transitions.end_in_time(child, over))
+
     def kill_all(self) -> None:
         """Kill every child, youngest first."""
         self.transitions.close()
         for _, node in reversed(self.nodes()):
-            node.kill_all() if isinstance(node, Supervisor) else node.kill()
+            node.kill_all() if isinstance(node, Supervisor) else node.end_now(spare=False)
 
     def stop_all(self) -> Reply[None]:
         """Stop every child, youngest first; a child's actor can have new ones afterwards."""

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 from pygents.actors.abandonment import abandon_handler, abandon_loop, cut
 from pygents.actors.child import Child
 from pygents.actors.child_spec import Order, Phase
+from pygents.actors.reply import Reply
 from pygents.actors.supervision import Restart
 
 if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
     from pygents.actors.supervisor import Node, Supervisor
 
 __all__ = ["Group", "Transitions", "hold", "make_way"]
@@ -108,6 +111,16 @@ class Transitions:
         if not await _in_time(child.course.reach(Phase.STOPPED), child.spec.shutdown):
             await _abandon(child)
 
+    async def end_in_time(self, child: Child[Any], over: Reply[bool]) -> None:
+        """Have the handler of a message abandoned that was cancelled, if it ignores that."""
+        in_hand = child.inbox.in_hand
+        if await _in_time(over, child.spec.shutdown):
+            return
+        has_keeper = child.control is not None and child.control.has_keeper
+        if has_keeper and await _in_time(over, child.spec.shutdown):  # it needs no other, unless its loop is blocked
+            return
+        await _abandon(child, in_hand)
+
     async def restart_group(
         self, child: "Node", group: "Group", delay: float, failure: BaseException | None, generation: int
     ) -> None:
@@ -175,7 +188,7 @@ class Transitions:
             await node.children.transitions.terminate_all()
         node.give(Order.STOP)
         if not await _in_time(node.course.reach(Phase.STOPPED), node.spec.shutdown):
-            node.kill()
+            node.end_now(spare=False)
             await node.course.reach(Phase.STOPPED)
 
     async def _suspend(self, node: "Node") -> None:
@@ -251,9 +264,9 @@ async def make_way(owner: Child[Any]) -> None:
             await _abandon(owner)
 
 
-async def _abandon(child: Child[Any]) -> None:
-    """Have a child go on without what it does."""
-    if not await _in_time(abandon_handler(child), child.spec.shutdown):
+async def _abandon(child: Child[Any], in_hand: "Envelope[Any] | None" = None) -> None:
+    """Have a child go on without what it does; if that is with one message, only while it is that one."""
+    if not await _in_time(abandon_handler(child, in_hand), child.spec.shutdown):
         abandon_loop(child)
 
 

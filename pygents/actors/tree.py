@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pygents.actors.child import Child
+from pygents.actors.child_spec import Phase
 
 if TYPE_CHECKING:
     from pygents.actors.supervisor import Supervisor
@@ -34,7 +35,9 @@ def _below(supervisor: "Supervisor", indent: str) -> list[str]:
 
 def state_of(child: "Child[Any]") -> str:
     """Return where a child is in its life, in a word or two."""
-    return "backing off" if child.comeback.rests else child.course.phase.value
+    if child.comeback.rests:
+        return "backing off"
+    return "paused" if child.inbox.paused and child.course.phase is Phase.RUNNING else child.course.phase.value
 
 
 def _restarts(count: int) -> str:
