@@ -5,13 +5,12 @@ the user's is run, and nowhere else: in the context of a coroutine tool's own ta
 of a generator tool. So nothing leaks out of ``run()`` between two values.
 """
 
-import asyncio
 import weakref
 from collections.abc import Awaitable
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, cast
 
-from pygents.actors.running import running
+from pygents.actors.running import running, running_task
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
@@ -39,7 +38,7 @@ def current_agent() -> "Agent | None":
 
 def is_code_of(agent: "Agent", turn: object) -> bool:
     """Return whether a tool or hook of this turn of the agent's runs here, in the task that the agent waits for."""
-    task = asyncio.current_task() if asyncio._get_running_loop() is not None else None  # noqa: SLF001 (documented; None, not an error)
+    task = running_task()
     mine = task is not None and task.get_name().startswith("pygents-")
     return mine and turn is not None and current_turn() is turn and current_agent() is agent
 

@@ -69,7 +69,7 @@ async def recorded(turn: "Turn[Any]", error: BaseException) -> BaseException:
     cut: Control | None = turn.__dict__.pop("_cut", None)
     turn.__dict__.pop("_watch", None)  # it keeps the task
     if cut is not None:
-        error = cut.verdict(turn, CancelledError() if isinstance(error, ExpiredError) else error)
+        error = cut.cancelled() if isinstance(error, ExpiredError) else cut.verdict(turn, error)
         if isinstance(error, TurnCancelledError):
             turn.stop_reason = StopReason.CANCELLED
             await _handle(turn, TurnHook.ON_ERROR, error, turn, error)

@@ -4,7 +4,7 @@ What such a handler still does counts for nothing: `Cuts` has the argument. Its 
 killed, and goes back to the head of the mailbox if not.
 """
 
-from asyncio import CancelledError
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pygents.actors.child_spec import Order, Phase
@@ -62,14 +62,22 @@ def abandon_handler(child: "Child[Any]", of: "Envelope[Any] | None" = None) -> R
     return done
 
 
-def abandon_loop(child: "Child[Any]") -> None:
-    """Abandon the child's loop, which does not answer; the child goes on with a new one."""
+def abandon_loop(child: "Child[Any]", before: Callable[[], None] | None = None) -> None:
+    """Abandon the child's loop, which does not answer; the child goes on with a new one.
+
+    Args:
+        child: the child
+        before: called before it lets the message in hand go
+
+    """
     with child.system.lock:
         task = child.activation
         if child.course.phase is Phase.STOPPED or task is None or not child.cuts.is_suspected(task):
             return
         _fence(child, task)
         child.move_to_new_loop()
+    if before is not None:
+        before()
     _go_on_without(child)
 
 
@@ -86,7 +94,7 @@ def _go_on_without(child: "Child[Any]") -> None:
         if child.killed:
             child.ledger.bury(envelope, DeadLetterReason.CUT)
         elif child.control is not None and child.control.reason is not None:
-            child.refuse(envelope, child.control.verdict(child.label, CancelledError()))
+            child.refuse(envelope, child.control.cancelled())
         else:
             child.ledger.go_back(envelope, child.policy.max_attempts)
     end_control(child)

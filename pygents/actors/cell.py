@@ -40,7 +40,7 @@ from pygents.actors.lane import end_control, outlived
 from pygents.actors.loop_end import end_with_loop, lose_loop
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
-from pygents.actors.running import running
+from pygents.actors.running import running, running_task
 from pygents.actors.statistics import Statistics
 from pygents.actors.undrained import end_undrained
 from pygents.actors.watch import Ended, Watches
@@ -231,9 +231,9 @@ class Cell[A: AsyncActor]:
 
     def is_own_code(self) -> bool:
         """Return whether the handler of the message in hand is what runs here."""
-        return self.activation is not None and asyncio.current_task() is self.activation
+        return self.activation is not None and running_task() is self.activation
 
-    def see_to_the_end_in_hand(self, over: Reply[bool]) -> None:
+    def see_to_the_end_in_hand(self, reason: str, over: Reply[bool]) -> None:
         """Have a handler left alone that ignores its cancellation; `over` is set when it has ended."""
 
     def lose_note(self, note: Sent[object]) -> None:

@@ -316,17 +316,19 @@ class Child[A: AsyncActor](Cell[A]):
 
     @override
     async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
-        self.take_cuts_back()
+        cut = self.take_cuts_back()
         if self.killed or self.ending:
             self.ledger.bury(envelope, DeadLetterReason.CUT)
         elif isinstance(error, TurnCancelledError):
             self.refuse(envelope, error)
+        elif cut and self.control is not None:  # for a sibling's restart, which would have had it run again
+            self.refuse(envelope, self.control.cancelled())
         else:
             await self.message_failed(envelope, error)
 
     @override
-    def see_to_the_end_in_hand(self, over: Reply[bool]) -> None:
-        self.parent.see_to_the_end_in_hand(self, over)
+    def see_to_the_end_in_hand(self, reason: str, over: Reply[bool]) -> None:
+        self.parent.see_to_the_end_in_hand(self, reason, over)
 
     async def pass_gate(self) -> None:
         """See that it is paused, or not any more."""

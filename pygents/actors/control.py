@@ -106,19 +106,23 @@ class Control:
         task.cancel()
 
     def verdict(self, who: object, error: BaseException) -> BaseException:
-        """Return what the message has ended in, since it was to end: whatever its handler has raised or done then.
+        """Return what the message has ended in, since it was to end, whatever its handler has raised then.
 
         Unless somebody else has cancelled the handler, too: that goes first.
         """
         task, self._task = self._task, None
-        others = task is not None and task.uncancel() > 0
-        if self.reason is None or (others and isinstance(error, CancelledError)):
+        mine = task is not None and task.uncancel() == 0
+        if self.reason is None or (isinstance(error, CancelledError) and not mine):
             return error
         if isinstance(error, TurnCancelledError) and error.reason == self.reason:  # it is the verdict
             return error
         if not isinstance(error, CancelledError):
             log(logging.ERROR, "%s was told to end and raised, which is dropped:", who, error=error)
-        cancelled = TurnCancelledError(self.reason)
+        return self.cancelled()
+
+    def cancelled(self) -> TurnCancelledError:
+        """Return what a message has ended in that was to end."""
+        cancelled = TurnCancelledError(self.reason or BY_REQUEST)
         cancelled.__suppress_context__ = True
         return cancelled
 

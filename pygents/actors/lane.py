@@ -7,7 +7,6 @@ What is said is brought to the loop that runs the handler (`Control` has the res
 
 import asyncio
 import logging
-from asyncio import CancelledError
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +29,11 @@ __all__ = ["cancel", "control_of", "end_control", "handles", "outlived", "steer"
 
 
 def handles(cell: "Cell[Any]") -> bool:
-    """Return whether a message of a user's is being handled; on the cell's loop."""
+    """Return whether a message of a user's is being handled, and on the running loop."""
     in_hand = cell.inbox.in_hand
-    return in_hand is not None and not isinstance(in_hand.message, (_ActorStop, Terminated)) and cell.is_at_work()
+    if in_hand is None or isinstance(in_hand.message, (_ActorStop, Terminated)):
+        return False
+    return cell.is_at_work() and cell.dispatcher.loop is asyncio._get_running_loop()  # noqa: SLF001 (as below)
 
 
 def cancel(cell: "Cell[Any] | None", reason: str) -> Reply[bool]:
@@ -50,13 +51,13 @@ def cancel(cell: "Cell[Any] | None", reason: str) -> Reply[bool]:
     def begin() -> None:
         if cell is not None and handles(cell):
             control_of(cell).ask_to_end(reason, over, cell.interrupt)
-        else:
+        elif not over.done:  # its loop was blocked and abandoned, which is told from elsewhere
             over.set(False)
 
     if not _on_loop(cell, begin):
         over.set(False)
     if cell is not None and not over.done:
-        cell.see_to_the_end_in_hand(over)
+        cell.see_to_the_end_in_hand(reason, over)
     return over
 
 
@@ -90,7 +91,7 @@ async def outlived(cell: "Cell[Any]", envelope: "Envelope[Any]", result: object)
         answer(envelope.reply_to, result)
     else:
         log(logging.WARNING, "%s was told to end and gave %s, which is dropped", cell.label, show(result))
-        await cell.cut_short(envelope, cell.control.verdict(cell.label, CancelledError()))
+        await cell.cut_short(envelope, cell.control.cancelled())
 
 
 def end_control(cell: "Cell[Any]") -> None:

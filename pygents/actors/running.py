@@ -3,13 +3,14 @@
 A context variable: each thread and each task has its own value, so no lock is needed.
 """
 
+import asyncio
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import weakref
 
-__all__ = ["running", "who_runs"]
+__all__ = ["running", "running_task", "who_runs"]
 
 running: ContextVar[object] = ContextVar("pygents.running", default=None)
 """An actor's ref, or a tuple of a layer above, which begins with a weak reference to whoever is running, or None."""
@@ -22,3 +23,9 @@ def who_runs() -> str:
         first = cast("tuple[weakref.ref[object] | None, object]", who)[0]
         who = None if first is None else first()
     return "Code outside any actor" if who is None else str(who)
+
+
+def running_task() -> "asyncio.Task[Any] | None":
+    """Return the task that is running on this thread, if one is."""
+    loop = asyncio._get_running_loop()  # noqa: SLF001 (documented; None, not an error)
+    return None if loop is None else asyncio.current_task(loop)

@@ -260,9 +260,9 @@ class Supervisor:
         """Have a child that was killed abandoned if it ignores that."""
         self.system.submit(lambda: self.transitions.bury_in_time(child))
 
-    def see_to_the_end_in_hand(self, child: Child[Any], over: Reply[bool]) -> None:
+    def see_to_the_end_in_hand(self, child: Child[Any], reason: str, over: Reply[bool]) -> None:
         """Have the handler of a message abandoned that was cancelled, if it ignores that."""
-        self.system.submit(lambda: self.transitions.end_in_time(child, over))
+        self.system.submit(lambda: self.transitions.end_in_time(child, reason, over))
 
     def kill_all(self) -> None:
         """Kill every child, youngest first."""

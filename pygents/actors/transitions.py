@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 from pygents.actors.abandonment import abandon_handler, abandon_loop, cut
 from pygents.actors.child import Child
 from pygents.actors.child_spec import Order, Phase
+from pygents.actors.lane import control_of
 from pygents.actors.reply import Reply
 from pygents.actors.supervision import Restart
 
 if TYPE_CHECKING:
-    from pykka._envelope import Envelope
-
     from pygents.actors.supervisor import Node, Supervisor
 
 __all__ = ["Group", "Transitions", "hold", "make_way"]
@@ -111,7 +110,7 @@ class Transitions:
         if not await _in_time(child.course.reach(Phase.STOPPED), child.spec.shutdown):
             await _abandon(child)
 
-    async def end_in_time(self, child: Child[Any], over: Reply[bool]) -> None:
+    async def end_in_time(self, child: Child[Any], reason: str, over: Reply[bool]) -> None:
         """Have the handler of a message abandoned that was cancelled, if it ignores that."""
         in_hand = child.inbox.in_hand
         if await _in_time(over, child.spec.shutdown):
@@ -119,7 +118,8 @@ class Transitions:
         has_keeper = child.control is not None and child.control.has_keeper
         if has_keeper and await _in_time(over, child.spec.shutdown):  # it needs no other, unless its loop is blocked
             return
-        await _abandon(child, in_hand)
+        if not await _in_time(abandon_handler(child, in_hand), child.spec.shutdown):
+            abandon_loop(child, lambda: control_of(child).ask_to_end(reason, over, lambda _: True))
 
     async def restart_group(
         self, child: "Node", group: "Group", delay: float, failure: BaseException | None, generation: int
@@ -264,9 +264,9 @@ async def make_way(owner: Child[Any]) -> None:
             await _abandon(owner)
 
 
-async def _abandon(child: Child[Any], in_hand: "Envelope[Any] | None" = None) -> None:
-    """Have a child go on without what it does; if that is with one message, only while it is that one."""
-    if not await _in_time(abandon_handler(child, in_hand), child.spec.shutdown):
+async def _abandon(child: Child[Any]) -> None:
+    """Have a child go on without what it does."""
+    if not await _in_time(abandon_handler(child), child.spec.shutdown):
         abandon_loop(child)
 
 
