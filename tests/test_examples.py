@@ -64,6 +64,21 @@ worker ended with status 0
 index stopped: True
 fetcher stopped: True
 """,
+    "steered_chat": """\
+> Tell me a story
+chat: Once
+chat: there
+chat: (shorter!) was
+chat: a
+the model is let go
+chat is paused
+cancelled: True
+Turn cancelled: that is enough
+system
+└── chat (paused, 1 queued, 0 restarts)
+ended: killed
+not told: Turn(tool='answer', args=['And another one'], timeout=60)
+""",
     "supervised_team": """\
 scout: Oslo, attempt 1
 scout: Oslo, attempt 2

@@ -28,6 +28,7 @@ async def die(child: "Child[Any]") -> None:
     child.course.enter(Phase.STOPPING)
     child.incarnate = False
     if child.children is not None:
+        child.children.kill_all()  # those of one that was to finish its message first live still
         await wait_for(child, child.children.all_gone())
     child.let_go([], Ended.KILLED)
 
