@@ -104,7 +104,8 @@ class ActorSystem:
         self._end = Shutdown(self)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} {'closed' if self.closed else 'open'}>"
+        state = "not entered" if self._root is None else "closed" if self.closed else "open"
+        return f"<{type(self).__name__} {self.name!r} {state}>"
 
     # Its life.
 
