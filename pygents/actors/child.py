@@ -192,7 +192,7 @@ class Child[A: AsyncActor](Cell[A]):
 
     def move_to_new_loop(self) -> None:
         """Go on with another loop, because the one that it has is blocked."""
-        self.dispatcher.discard(self.end_with_loop)
+        self.dispatcher.abandon(self.end_with_loop)
         self._context = self._context.copy()  # what blocks the loop is inside the other
         self._open_dispatcher()
 

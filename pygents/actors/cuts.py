@@ -13,9 +13,10 @@ Invariants:
 """
 
 import asyncio
-import threading
 from asyncio import Task
 from typing import cast
+
+from pygents.actors.process_lock import ProcessLock
 
 __all__ = ["Cuts", "FencedError"]
 
@@ -29,7 +30,7 @@ class Cuts:
 
     __slots__ = ("_fenced", "_lock", "_requests", "_suspected", "_watchful")
 
-    def __init__(self, lock: threading.RLock) -> None:
+    def __init__(self, lock: ProcessLock) -> None:
         self._lock = lock
         self._fenced: set[Task[None]] | None = None
         self._requests = 0

@@ -80,12 +80,13 @@ async def _apply(child: "Child[Any]", directive: Directive, error: BaseException
     child.course.halt = True
     if directive is Directive.RESTART and child.spec.restart is not Restart.TEMPORARY:
         delay = child.parent.ask_restart(child, error)
-    elif directive is Directive.ESCALATE:
-        delay = None
-        child.parent.fail(error)
     else:
-        await end(child, error, Ended.FAILED)
-        return
+        delay = None
+        if directive is Directive.ESCALATE:
+            child.parent.fail(error)
+        if directive is not Directive.ESCALATE or child.spec.restart is Restart.TEMPORARY:
+            await end(child, error, Ended.FAILED)
+            return
     child.settle()  # what has to follow has been asked for
     await _restart_alone(child, error, delay)
 

@@ -351,6 +351,8 @@ class ActorRef[A: Actor](PykkaRef[A]):
             if isinstance(envelope.reply_to, Reply):
                 error = ActorDeadError(f"{self} is an actor of the process that this one was forked from")
                 envelope.reply_to.fail_in_child(error)
+        if (cell := self._find_cell()) is not None:
+            self._past, self._cell = cell.statistics(), None
         cast("Flag", self.actor_stopped).set_in_child()
 
     def _request_stop(self, stop: _ActorStop | None = None) -> Reply[bool]:

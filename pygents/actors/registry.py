@@ -23,6 +23,7 @@ from typing import Any, SupportsIndex, overload
 
 from pykka import ActorRef, ActorRegistry, Future
 
+from pygents.actors.checks import check_timeout
 from pygents.actors.loops import end_closed_loops
 from pygents.actors.ref import ActorRef as OurRef
 
@@ -82,10 +83,13 @@ def _stop_all(*, block: bool = True, timeout: float | None = None) -> list[bool]
     """Stop all running actors, youngest first, as pykka's ``ActorRegistry.stop_all`` does.
 
     Raises:
+        TypeError: if the timeout is no number; nothing is stopped then
+        ValueError: if it is below zero; likewise
         WouldDeadlockError: if it would block the event loop that some of the actors need to stop; nothing is stopped
             then
 
     """
+    check_timeout(timeout)
     for ref in ActorRegistry.get_all() if block else ():
         if isinstance(ref, OurRef):
             ref._refuse_to_block()

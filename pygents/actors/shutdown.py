@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
 from pygents.actors.idleness import wait_until_idle
+from pygents.actors.loops import join_ending_threads
 from pygents.actors.reply import Reply
 from pygents.actors.shutdown_report import ShutdownReport
 
@@ -72,6 +73,7 @@ class Shutdown:
                 await self._drain()
             await self._system.root.transitions.terminate_all(close=True)
             await self._system.tasks_done()
+            await join_ending_threads(self._system.loop)
         finally:
             self.conclude()
 

@@ -3,7 +3,8 @@
 Invariants:
 
 * ``lock`` guards what many threads change: tables of children, their phases and orders, the windows. It is held for a
-  few steps, never while a user's code runs, and it is re-entrant, since a finalizer may stop an actor inside it.
+  few steps, never while a user's code runs, and it is re-entrant, since a finalizer may stop an actor inside it. In a
+  forked child, where neither the loop nor the threads exist, it is refused, and the system is left at once.
 * Everything that concerns more than one child runs on ``loop``, as tasks that ``_tasks`` keeps until they have ended.
 * The system fails once: ``_failure`` goes from None to the failure under the lock.
 """
@@ -11,7 +12,6 @@ Invariants:
 import asyncio
 import itertools
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +31,7 @@ from pygents.actors.idleness import wait_until_idle
 from pygents.actors.insider import refuse_insiders
 from pygents.actors.lifecycle import Event
 from pygents.actors.loops import LoopThread
+from pygents.actors.process_lock import ProcessLock
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
 from pygents.actors.shutdown import Shutdown
@@ -83,7 +84,7 @@ class ActorSystem:
         hook_timeout: float | None = None,
     ) -> None:
         self.name = checked_name(name, "a system's name")
-        self.lock = threading.RLock()
+        self.lock = ProcessLock(f"the actor system {name!r}")
         self.closed = True
         self._policy = Supervision() if supervision is None else checked("supervision", supervision, Supervision)
         self._shutdown_timeout = (
@@ -103,7 +104,8 @@ class ActorSystem:
         self._end = Shutdown(self)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} {'closed' if self.closed else 'open'}>"
+        state = "not entered" if self._root is None else "closed" if self.closed else "open"
+        return f"<{type(self).__name__} {self.name!r} {state}>"
 
     # Its life.
 
@@ -115,6 +117,8 @@ class ActorSystem:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self.lock.is_parents:
+            return
         error = self._body.leave(error)
         cancelled = await self._leave(error)
         self._raise_failure(error)
@@ -130,6 +134,8 @@ class ActorSystem:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self.lock.is_parents:
+            return
         thread = self._thread
         assert thread is not None  # noqa: S101 (entered)
         try:
@@ -237,6 +243,7 @@ class ActorSystem:
         if self._root is None:
             msg = f"{self!r} has not been entered: use it in `async with`, or in `with`"
             raise RuntimeError(msg)
+        self.lock.check()
         return self._root
 
     def spawn[A: AsyncActor](  # noqa: PLR0913 (as of a supervisor)
@@ -296,6 +303,7 @@ class ActorSystem:
             capacity: events that wait for the subscriber at the most; beyond, the oldest are lost and counted
 
         """
+        self.lock.check()
         return self.news.subscribe(capacity=capacity)
 
     def tree(self) -> str:
@@ -355,6 +363,7 @@ class ActorSystem:
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a function soon, on its loop."""
+        self.lock.check()
         self.loop.call_soon_threadsafe(function)
 
     def submit[T](self, work: Callable[[], Awaitable[T]]) -> Reply[T]:

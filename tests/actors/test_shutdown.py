@@ -7,8 +7,7 @@ import pytest
 
 from pygents.actors import AsyncActor
 from pygents.actors.system import ActorSystem
-from tests.actors.helpers import hang, until
-from tests.actors.test_supervisor import Worker
+from tests.actors.helpers import Worker, hang, until
 
 
 class Forever(AsyncActor):

@@ -8,8 +8,7 @@ from pykka import ActorRegistry
 from pygents.actors import ActorFailedError, AsyncActor, Backoff, Directive, Ended, Restart, Strategy, Supervision
 from pygents.actors.child import Child
 from pygents.actors.system import ActorSystem
-from tests.actors.helpers import Life, hang
-from tests.actors.test_supervisor import Worker, boom
+from tests.actors.helpers import Life, Worker, boom, hang
 
 
 async def test_a_restart_of_a_group_below_does_not_take_back_that_one_above_holds_it():
