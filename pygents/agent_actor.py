@@ -21,6 +21,7 @@ from pykka import ActorDeadError
 
 from pygents.acceptance import check_turn, due, has_failed, is_turn, set_due, work_in
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log, show
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.actors.reply import Reply
 from pygents.agent_cell import AgentCell
@@ -157,7 +158,8 @@ class AgentActor(AsyncActor):
         if current is not None:
             turn = current.message
             if has_failed(turn):
-                logger.warning("%s does not restore %r, which had ended: %s", self, turn, turn.stop_reason)
+                text = "%s does not restore %s, which had ended: %s"
+                log(logging.WARNING, text, self, show(turn), turn.stop_reason, to=logger)
             else:
                 set_due(turn, left)
                 self.actor_inbox.hold(current)
@@ -261,14 +263,20 @@ class AgentActor(AsyncActor):
         try:
             if due(turn) is not Due.PUT:
                 await run_agent_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
-        finally:
-            turn.__dict__["_due"] = Due.PUT  # what it is left with, if the consumer is cancelled from here on
-            output: object = turn.output
-            if is_turn(output):
-                try:
-                    await self.put(agent, check_turn(agent, output), self._deliver_in_place)
-                except TurnDeniedError as error:
-                    raise denial(Deny(error.reason), turn) from error  # of the turn that returned it
+        except BaseException:
+            if self.child is None or not self.child.has_cut:  # else it is run again, or is dead
+                await self._put_returned(agent, turn)
+            raise
+        await self._put_returned(agent, turn)
+
+    async def _put_returned(self, agent: "Agent", turn: Turn[Any]) -> None:
+        turn.__dict__["_due"] = Due.PUT  # what it is left with, if the consumer is cancelled from here on
+        output: object = turn.output
+        if is_turn(output):
+            try:
+                await self.put(agent, check_turn(agent, output), self._deliver_in_place)
+            except TurnDeniedError as error:
+                raise denial(Deny(error.reason), turn) from error  # of the turn that returned it
 
     def _deliver_in_place(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
         if self.child is not None:
