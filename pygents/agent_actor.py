@@ -135,9 +135,10 @@ class AgentActor(AsyncActor):
         return self.actor_inbox.claimed and not self.actor_inbox.closed
 
     def is_running(self, agent: "Agent") -> bool:
-        """Return whether somebody is draining the mailbox and has not just gone."""
+        """Return whether a turn is in hand in a system, or somebody is draining the mailbox and has not just gone."""
         if self.child is not None:
-            return self.actor_inbox.in_hand is not None
+            in_hand = self.actor_inbox.in_hand
+            return in_hand is not None and is_turn(in_hand.message)
         drain = drain_of(agent)
         return self.is_drained and not (drain is not None and drain.dropped)
 
