@@ -61,13 +61,16 @@ class Birth:
 
         Raises:
             TypeError: if something is of the wrong type
-            ValueError: if the name is empty or has a slash, or a time is not above zero
+            ValueError: if the name is empty or has a slash, a time is not above zero, or nobody would run the child
 
         """
         kind, own = self._kind, options["supervision"]
         usual = kind.dispatcher if isinstance(kind, type) else LoopDispatcher
         given = usual if dispatcher is None else dispatcher
         check_dispatcher(name, given)
+        if not given.wakes_for_messages:
+            msg = f"nobody would run {name!r} on a {given.__name__}: in a system it needs one that runs it by itself"
+            raise ValueError(msg)
         return ChildSpec(
             name=checked_name(name, "a child's name"),
             path=path,

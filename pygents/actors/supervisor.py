@@ -110,7 +110,8 @@ class Supervisor:
 
         Raises:
             TypeError: if an argument is of the wrong type
-            ValueError: if the name is empty, has a slash, or is taken, or a time is not above zero
+            ValueError: if the name is empty, has a slash, or is taken, a time is not above zero, or the dispatcher
+                is one on which somebody has to drain the actor
             ActorDeadError: if the supervisor has stopped
             Exception: what the constructor raised
 
