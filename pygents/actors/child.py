@@ -128,7 +128,7 @@ class Child[A: AsyncActor](Cell[A]):
     @property
     def children_policy(self) -> Supervision:
         """What rules the failures of the child's own children."""
-        return cast("AsyncActor", self.actor).supervision
+        return type(cast("AsyncActor", self.actor)).supervision  # of the class, which has been checked
 
     @property
     def is_idle(self) -> bool:

@@ -60,7 +60,7 @@ class Birth:
         """Return how the child is to be run.
 
         Raises:
-            TypeError: if something is of the wrong type
+            TypeError: if something is of the wrong type, the class attribute ``supervision`` too
             ValueError: if the name is empty or has a slash, a time is not above zero, or nobody would run the child
 
         """
@@ -68,6 +68,7 @@ class Birth:
         usual = kind.dispatcher if isinstance(kind, type) else LoopDispatcher
         given = usual if dispatcher is None else dispatcher
         check_dispatcher(name, given)
+        _check_policy(kind if isinstance(kind, type) else type(kind))
         if not given.wakes_for_messages:
             msg = f"nobody would run {name!r} on a {given.__name__}: in a system it needs one that runs it by itself"
             raise ValueError(msg)
@@ -98,6 +99,13 @@ class Birth:
         """Make a fresh actor; something that has one actor keeps it, and resets itself."""
         kind = self._kind
         return kind._construct_again(cell, self._args, self._kwargs) if isinstance(kind, type) else cell.actor
+
+
+def _check_policy(kind: type) -> None:
+    """Refuse a policy for the children of its actors that is none, before one of them needs it."""
+    policy: object = getattr(kind, "supervision", None)  # something that has an actor may say nothing
+    if policy is not None or _is_actor_class(kind):
+        checked(f"{kind.__name__}.supervision", policy, Supervision)
 
 
 def _text(kind: object) -> str:

@@ -30,3 +30,39 @@ async def test_a_dispatcher_on_which_nobody_would_drain_the_child_is_refused(mak
         assert system.root.nodes() == []
         assert ActorRegistry.get_all() == registered
         system.spawn(kind, dispatcher=AsyncActor.dispatcher)
+
+
+class Often(Echo):
+    supervision = "often"
+
+
+class OftenAsked(Agent):
+    supervision = 3
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Often, r"Often\.supervision must be a Supervision, not 'often'"),
+        (lambda: OftenAsked("a", "Asks", []), r"OftenAsked\.supervision must be a Supervision, not 3"),
+    ],
+    ids=["class", "agent"],
+)
+async def test_a_class_whose_policy_for_children_is_none_is_refused(make, text):
+    async with ActorSystem("s") as system:
+        kind = make()
+        with pytest.raises(TypeError, match=text):
+            system.spawn(kind)
+        assert system.root.nodes() == []
+
+
+async def test_an_attribute_of_the_instance_is_its_own_affair():
+    class Named(AsyncActor):
+        def on_start(self):
+            self.supervision = "often"
+            self.spawn(Echo, name="child")
+
+    async with ActorSystem("s") as system:
+        system.spawn(Named, name="named")
+        await system.wait_idle()
+        assert system.whereis("named/child") is not None
