@@ -249,8 +249,7 @@ class Supervisor:
                 self._past += _counts(node)
 
     def begin_again(self) -> None:
-        """Count restarts afresh, because it is itself restarted; under the lock."""
-        self.restarts += 1
+        """Count the restarts of its children afresh; under the lock."""
         self._window = RestartWindow(self.supervision.max_restarts, self.supervision.within)
 
     def below(self, child: Child[Any]) -> "Supervisor":
@@ -268,7 +267,7 @@ class Supervisor:
             node.kill_all() if isinstance(node, Supervisor) else node.kill()
 
     def stop_all(self) -> Reply[None]:
-        """Stop every child, youngest first; a child's actor can have new ones afterwards."""
+        """Stop every child for good, youngest first; there can be new ones afterwards."""
         return self.system.submit(self.transitions.terminate_all)
 
     def all_gone(self) -> Reply[None]:

@@ -268,3 +268,13 @@ async def test_a_child_that_is_killed_before_it_is_started_ends(kind, monkeypatc
         assert await ref.wait_stopped() is Ended.KILLED
         assert ref not in ActorRegistry.get_all()
         assert system.root.nodes() == []
+
+
+async def test_stopping_all_children_is_no_restart_of_their_supervisor():
+    async with ActorSystem("s") as system:
+        team = system.supervisor("team")
+        ref = team.spawn(Life, [])
+        await team.stop_all()
+        assert not ref.is_alive()
+        assert system.tree().endswith("team [one_for_one, 0 restarts]")
+        assert await team.spawn(Worker, [], "next").ask_async("hello") == (1, "hello")
