@@ -31,7 +31,7 @@ class Birth:
     """What a child is made of, and made again of: a class of actors with arguments, or something that has its actor.
 
     Raises:
-        TypeError: if it is neither, or the latter comes with a name or arguments
+        TypeError: if it is neither, the latter comes with a name or arguments, or the class cannot take any
 
     """
 
@@ -44,6 +44,10 @@ class Birth:
         if isinstance(kind, type):
             if not _is_actor_class(kind):
                 raise TypeError(_text(kind))
+            if (args or kwargs) and _takes_no_arguments(kind):
+                given = ", ".join([*(f"argument {number}" for number, _ in enumerate(args, 1)), *kwargs])
+                msg = f"{kind.__name__} has no __init__ of its own that could take {given}; spawn() has no such option"
+                raise TypeError(msg)
             self.name = name
             """What the child is to be called; None if it is to be given a name."""
             self.default_name = kind.__name__
@@ -114,6 +118,11 @@ def _text(kind: object) -> str:
 
 def _is_actor_class(kind: type) -> bool:
     return issubclass(kind, AsyncActor)
+
+
+def _takes_no_arguments(kind: type[AsyncActor]) -> bool:
+    """Tell a class whose constructor is pykka's, which takes anything and drops it: a mistyped option, say."""
+    return kind.__init__ is AsyncActor.__init__ and kind.__new__ is object.__new__
 
 
 def _is_spawnable(kind: object) -> bool:

@@ -66,3 +66,30 @@ async def test_an_attribute_of_the_instance_is_its_own_affair():
         system.spawn(Named, name="named")
         await system.wait_idle()
         assert system.whereis("named/child") is not None
+
+
+class TestAClassWithoutAConstructor:
+    @pytest.mark.parametrize(
+        ("args", "kwargs", "given"),
+        [((), {"restrat": "permanent"}, "restrat;"), ((1, 2), {"x": 3}, "argument 1, argument 2, x;")],
+    )
+    async def test_takes_no_arguments(self, args, kwargs, given):
+        async with ActorSystem("s") as system:
+            with pytest.raises(TypeError, match=given):
+                system.spawn(Echo, *args, **kwargs)
+            assert system.root.nodes() == []
+
+    async def test_but_a_new_of_its_own_does(self):
+        class Made(Echo):
+            def __new__(cls, *args):
+                made.append(args)
+                return super().__new__(cls)
+
+        made = []
+        async with ActorSystem("s") as system:
+            system.spawn(Made, 1)
+            assert made == [(1,)]
+
+    async def test_is_started_outside_a_system_as_pykkas_are(self):
+        ref = Echo.start(1, x=2)
+        assert await ref.ask_async("hello") == "hello"
