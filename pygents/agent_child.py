@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false
 
+import logging
 from asyncio import Task
 from typing import TYPE_CHECKING, Any, override
 
@@ -9,6 +10,7 @@ from pykka._envelope import Envelope
 
 from pygents.acceptance import is_turn
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log, show
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec
 from pygents.actors.dead_letters import DeadLetterReason
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from pygents.agent import Agent
 
 __all__ = ["AgentChild", "UnhandledError"]
+
+logger = logging.getLogger("pygents.agent")
 
 
 class UnhandledError(TypeError):
@@ -55,6 +59,7 @@ class AgentChild(Child[AsyncActor]):
     @override
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
         if isinstance(error, UnhandledError):
+            log(logging.WARNING, "%s does not understand %s", self.label, show(envelope.message), to=logger)
             self.ledger.bury(envelope, DeadLetterReason.UNHANDLED, error)
         elif is_denial(error, envelope.message):  # no failure: nobody is asked what to do about it
             if envelope.reply_to is None:

@@ -1,5 +1,7 @@
 """What an agent's own methods may do in a system: ``on_message``, ``on_start``, ``on_restart`` and ``on_stop``."""
 
+import logging
+
 import pytest
 
 from pygents import ActorSystem, Agent, SafeExecutionError, Turn, tool
@@ -52,3 +54,25 @@ async def test_attributes_can_be_set_wherever_no_turn_is_in_hand(call, end):
         assert isinstance(keeper.failure, ConnectionError)
         assert keeper.stopped
         assert not hasattr(keeper, "seen")
+
+
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+async def test_a_message_that_no_method_understands_is_logged_once_with_path_and_message(call, caplog):
+    async with ActorSystem("s") as system:
+        ref = system.supervisor("team").spawn(Agent("plain", "Has no methods", [call]))
+        ref.tell("what")
+        with pytest.raises(TypeError):
+            await ref.ask_async("why")
+        ref.tell(Unprintable())
+        await system.wait_idle()
+        assert len(system.dead_letters) == 3
+    assert [record[:2] for record in caplog.record_tuples] == [("pygents.agent", logging.WARNING)] * 3
+    assert caplog.messages == [
+        "team/plain does not understand 'what'",
+        "team/plain does not understand 'why'",
+        "team/plain does not understand <Unprintable whose repr raises RuntimeError>",
+    ]
