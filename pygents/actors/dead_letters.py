@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from pygents.actors.checks import checked_count
 from pygents.actors.events import EventStream, Subscription
 
 __all__ = ["DeadLetter", "DeadLetterReason", "DeadLetters"]
@@ -68,14 +69,13 @@ class DeadLetters:
         deliver: sends a message to the actor at a path
 
     Raises:
-        ValueError: if the capacity is below 1
+        TypeError: if the capacity is no integer
+        ValueError: if it is below 1
 
     """
 
     def __init__(self, capacity: int, deliver: Deliver) -> None:
-        if capacity < 1:
-            msg = f"capacity must be at least 1 letter, not {capacity!r}"
-            raise ValueError(msg)
+        checked_count("capacity", capacity, least=1)
         self._lock = threading.RLock()  # a finalizer may send what dies
         self._letters: deque[DeadLetter] = deque()
         self._capacity = capacity
@@ -119,8 +119,21 @@ class DeadLetters:
         ]
 
     def subscribe(self, *, capacity: int = 1_000) -> Subscription[DeadLetter]:
-        """Return the letters from now on, as an asynchronous iterator."""
+        """Return the letters from now on, as an asynchronous iterator; it ends with the system.
+
+        Args:
+            capacity: letters that wait for the subscriber at the most; beyond, the oldest are lost and counted
+
+        Raises:
+            TypeError: if the capacity is no integer
+            ValueError: if it is below 1
+
+        """
         return self._stream.subscribe(capacity=capacity)
+
+    def close(self) -> None:
+        """End all subscriptions, once each subscriber has got what waits for it; letters are still kept."""
+        self._stream.close()
 
     def redrive(self, letter: DeadLetter, *, to: str | None = None) -> None:
         """Send a letter again, to its recipient or another; it is no longer dead then.

@@ -295,6 +295,10 @@ class ActorSystem:
         Args:
             capacity: events that wait for the subscriber at the most; beyond, the oldest are lost and counted
 
+        Raises:
+            TypeError: if the capacity is no integer
+            ValueError: if it is below 1
+
         """
         return self.news.subscribe(capacity=capacity)
 

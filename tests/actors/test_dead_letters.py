@@ -118,6 +118,8 @@ def test_two_that_send_the_same_letter_at_once_send_it_once():
     assert (sent, len(refused)) == ([1], 1)
 
 
-def test_a_capacity_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="capacity must be at least 1 letter, not 0"):
-        DeadLetters(0, print)
+@pytest.mark.parametrize(("error", "capacity"), [(ValueError, 0), (TypeError, 1.5), (TypeError, True)])
+def test_a_capacity_that_is_none_is_refused(letters, error, capacity):
+    for make in [lambda: DeadLetters(capacity, print), lambda: letters.subscribe(capacity=capacity)]:
+        with pytest.raises(error, match=f"capacity must be an integer of at least 1, not {capacity}"):
+            make()
