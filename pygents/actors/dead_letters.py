@@ -9,7 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from pygents.actors.checks import checked_count
@@ -55,10 +55,12 @@ class DeadLetter:
     """What its handler raised, with the traceback."""
     at: float
     """When it died, in seconds since the epoch."""
+    _along: object = field(default=None, repr=False, compare=False)
+    """What a layer above has the message take along when it is sent again."""
 
 
-type Deliver = Callable[[str, object], None]
-"""Sends a message to the actor at a path; raises if it is not taken."""
+type Deliver = Callable[[str, DeadLetter], None]
+"""Sends a letter's message to the actor at a path; raises if it is not taken."""
 
 
 class DeadLetters:
@@ -66,7 +68,7 @@ class DeadLetters:
 
     Args:
         capacity: letters that are kept at the most; beyond, the oldest are dropped, counted and logged
-        deliver: sends a message to the actor at a path
+        deliver: sends a letter's message to the actor at a path
 
     Raises:
         TypeError: if the capacity is no integer
@@ -168,7 +170,7 @@ class DeadLetters:
                 return False
             del self._letters[place]
         try:
-            self._deliver(letter.recipient if to is None else to, letter.message)
+            self._deliver(letter.recipient if to is None else to, letter)
         except BaseException:
             with self._lock:
                 self._letters.insert(place, letter)

@@ -383,9 +383,9 @@ class ActorSystem:
         self.call(begin)
         return reply
 
-    def _deliver(self, path: str, message: object) -> None:
-        ref = self.whereis(path)
-        if ref is None:
+    def _deliver(self, path: str, letter: DeadLetter) -> None:
+        node = self.root.find(checked("path", path, str).split("/"))
+        if not isinstance(node, Child):
             msg = f"{self!r} has no actor at {path!r}"
             raise ActorDeadError(msg)
-        ref.tell(message)
+        node.redeliver(letter)
