@@ -14,7 +14,7 @@ from collections.abc import Callable
 from inspect import CO_ASYNC_GENERATOR
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from pykka import Actor, Future
+from pykka import Actor, ActorDeadError, Future
 from pykka._envelope import Envelope
 
 from pygents.actors.cell import Cell
@@ -124,10 +124,14 @@ class AsyncActor(Actor):
 
         Raises:
             RuntimeError: if this actor is no supervisor's child itself
+            ActorDeadError: if it has stopped
             Exception: as a supervisor's ``spawn``
 
         """
         spawn = getattr(self._actor_ref._find_cell(), "spawn", None)
+        if self.actor_inbox.closed:
+            msg = f"{self._actor_ref} has stopped and takes no more children"
+            raise ActorDeadError(msg)
         if spawn is None:
             msg = f"{self} has no supervisor, so it can have no children: spawn it in an ActorSystem"
             raise RuntimeError(msg)

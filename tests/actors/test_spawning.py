@@ -1,9 +1,11 @@
 """What a child can be made of: what ``spawn`` refuses, at the call and with nothing changed."""
 
+import re
+
 import pytest
 
 from pygents import Agent
-from pygents.actors import ActorRegistry, AsyncActor, CallerDispatcher
+from pygents.actors import ActorDeadError, ActorRegistry, AsyncActor, CallerDispatcher
 from pygents.actors.system import ActorSystem
 from tests.actors.helpers import Echo
 
@@ -93,3 +95,24 @@ class TestAClassWithoutAConstructor:
     async def test_is_started_outside_a_system_as_pykkas_are(self):
         ref = Echo.start(1, x=2)
         assert await ref.ask_async("hello") == "hello"
+
+
+@pytest.mark.parametrize("supervised", [True, False])
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_an_actor_that_has_stopped_takes_no_children(supervised, end):
+    class Parent(AsyncActor):
+        def on_receive(self, message):
+            return self
+
+    async with ActorSystem("s") as system:
+        ref = system.spawn(Parent, name="parent") if supervised else Parent.start()
+        parent = await ref.ask_async("yourself")
+        if end == "stop":
+            await ref.stop_async()
+        else:
+            ref.kill()
+            with pytest.raises(ActorDeadError, match="has stopped and takes no more children"):
+                parent.spawn(Echo)
+        await ref.wait_stopped()
+        with pytest.raises(ActorDeadError, match=re.escape(f"{ref} has stopped and takes no more children")):
+            parent.spawn(Echo)
