@@ -232,7 +232,8 @@ class Agent:
             True if it has stopped, False if it had stopped before.
 
         Raises:
-            SafeExecutionError: if a tool or hook of the agent's own would wait for its own end
+            SafeExecutionError: if a tool, hook or method of the agent's own would wait for its end; there,
+                ``agent.ref.stop(block=False)`` stops it when that has ended
 
         """
         await self._actor.leave_run(self)

@@ -22,11 +22,12 @@ from pykka import ActorDeadError
 from pygents.acceptance import check_turn, due, has_failed, is_turn, set_due, work_in
 from pygents.actors.actor import AsyncActor
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
+from pygents.actors.insider import waits_for_this_task
 from pygents.actors.reply import Reply
 from pygents.agent_cell import AgentCell
 from pygents.agent_child import AgentChild
 from pygents.agent_hooks import run_agent_hooks
-from pygents.context import current_agent, current_turn, frame_for, within
+from pygents.context import current_agent, current_turn, frame_for, running, within
 from pygents.deciding import denial
 from pygents.decisions import Deny, Replace, Skip
 from pygents.drainer import Drainer, Result, lives_error, running_error
@@ -236,12 +237,12 @@ class AgentActor(AsyncActor):
         """End the drain of the calling task, if it has one and is between two of its results.
 
         Raises:
-            SafeExecutionError: if the caller is a tool or hook of the agent's own
+            SafeExecutionError: if the caller is a tool, a hook or a method of the agent's own
 
         """
         drain = drain_of(agent)
-        if current_agent() is agent and self._is_at(current_turn()):
-            msg = f"{self} cannot wait in its own tool or hook for its own end: use agent.ref.stop(block=False)"
+        if (current_agent() is agent and self._is_at(current_turn())) or self._is_in_method():
+            msg = f"{self} cannot wait in its own tool, hook or method for its own end: use agent.ref.stop(block=False)"
             raise SafeExecutionError(msg)
         if drain is not None and drain.active and drain.is_mine:
             await drain.close()
@@ -250,6 +251,12 @@ class AgentActor(AsyncActor):
         """Return whether it is running this turn, or hooks outside any; what an earlier turn spawned is neither."""
         in_hand = self.actor_inbox.in_hand
         return self.is_drained and (turn is None or (in_hand is not None and in_hand.message is turn))
+
+    def _is_in_method(self) -> bool:
+        """Return whether a method that the system runs is what runs here, and its end would come only after that."""
+        child = self.child
+        is_own = child is not None and running.get() is self.actor_ref and waits_for_this_task(child)
+        return is_own and self.is_drained
 
     async def on_receive(self, message: object) -> object:
         """Run a turn for the system, or refuse what is not a turn of the agent's and nobody else has handled."""

@@ -1,5 +1,6 @@
 """What an agent's own methods may do in a system: ``on_message``, ``on_start``, ``on_restart`` and ``on_stop``."""
 
+import asyncio
 import logging
 
 import pytest
@@ -76,3 +77,48 @@ async def test_a_message_that_no_method_understands_is_logged_once_with_path_and
         "team/plain does not understand 'why'",
         "team/plain does not understand <Unprintable whose repr raises RuntimeError>",
     ]
+
+
+class Quits(Agent):
+    """Tries to stop itself in each of its methods, and notes what comes of it."""
+
+    async def quit(self, place):
+        try:
+            self.outcomes[place] = await self.stop()
+        except SafeExecutionError as error:
+            self.outcomes[place] = str(error)
+
+    async def on_start(self):
+        await self.quit("on_start")
+
+    async def on_restart(self, failure):
+        await self.quit("on_restart")
+
+    async def on_message(self, message):
+        await self.quit("on_message")
+
+    async def on_stop(self):
+        await self.quit("on_stop")
+
+
+async def test_a_method_that_would_wait_for_its_agents_end_is_refused(call):
+    async with ActorSystem("s") as system:
+        agent = Quits("quits", "Quits", [call])
+        agent.outcomes = {}
+        ref = system.spawn(agent)
+        ref.tell(Turn(call, [[]]))  # fails
+        await ref.ask_async("hello", timeout=100)
+    assert agent.outcomes.pop("on_stop") is False
+    refused = "quits cannot wait in its own tool, hook or method for its own end: use agent.ref.stop(block=False)"
+    assert agent.outcomes == dict.fromkeys(["on_start", "on_restart", "on_message"], refused)
+
+
+async def test_a_task_that_a_method_has_begun_may_wait_for_it(call):
+    class Leaves(Agent):
+        def on_message(self, message):
+            self.task = asyncio.create_task(self.stop())
+
+    async with ActorSystem("s") as system:
+        agent = Leaves("leaves", "Leaves", [call])
+        await system.spawn(agent).ask_async("hello")
+        assert await asyncio.wait_for(agent.task, 100)
