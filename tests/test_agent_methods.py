@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from pygents import ActorSystem, Agent, SafeExecutionError, Turn, tool
+from pygents import ActorSystem, Agent, AgentHook, SafeExecutionError, Turn, current_agent, hook, tool
+from pygents.actors import Restart
 
 
 @pytest.fixture
@@ -122,3 +123,32 @@ async def test_a_task_that_a_method_has_begun_may_wait_for_it(call):
         agent = Leaves("leaves", "Leaves", [call])
         await system.spawn(agent).ask_async("hello")
         assert await asyncio.wait_for(agent.task, 100)
+
+
+@pytest.mark.parametrize("where", ["tool", "hook", "method"])
+async def test_a_permanent_agent_that_stops_itself_is_started_again(call, where):
+    class Quits(Keeper):
+        def on_message(self, message):
+            self.ref.stop(block=False)
+
+    @hook(AgentHook.AFTER_TURN)
+    async def quit_after(agent, turn):
+        agent.ref.stop(block=False)
+
+    async def stop():
+        if where == "tool":
+            current_agent().ref.stop(block=False)
+
+    async with ActorSystem("s") as system:
+        agent = Quits("quits", "Quits", [call])
+        ref = system.spawn(agent, restart=Restart.PERMANENT)
+        if where == "method":
+            ref.tell("quit")
+        else:
+            agent.hooks = [quit_after] if where == "hook" else []
+            agent.tell(Turn(call, [[stop]]))
+        await system.wait_idle()
+        assert (agent.stopped, agent.failure) == (True, None)
+        assert system.tree().endswith("quits (running, 0 queued, 1 restart)")
+        assert await agent.stop()
+        assert system.whereis("quits") is None, "a stop from outside is final"

@@ -21,7 +21,7 @@ from pygents.actors.cell import Cell
 from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, check_dispatcher
 from pygents.actors.flag import Flag
 from pygents.actors.mailbox import Mailbox
-from pygents.actors.ref import ActorRef, OwnStop
+from pygents.actors.ref import ActorRef
 from pygents.actors.registry import adapt_registry
 from pygents.actors.reply import Reply
 from pygents.actors.supervision import Supervision
@@ -148,9 +148,7 @@ class AsyncActor(Actor):
 
     def stop(self) -> None:
         """Stop when what is queued has been handled; ``ref.stop(block=False)``."""
-        stop = OwnStop()
-        stop.life = getattr(self._actor_ref._find_cell(), "restarts", 0)
-        self._actor_ref._request_stop(stop)
+        self._actor_ref._request_stop(own=True)
 
     @staticmethod
     def _create_actor_inbox() -> Mailbox[Envelope[Any]]:

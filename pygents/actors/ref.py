@@ -20,7 +20,7 @@ from pygents.actors.checks import check_timeout
 from pygents.actors.envelope import Sent
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
-from pygents.actors.running import who_runs
+from pygents.actors.running import runs_here, who_runs
 from pygents.actors.statistics import Statistics
 from pygents.actors.watch import Ended, Terminated, Watches
 from pygents.errors import WouldDeadlockError
@@ -150,6 +150,8 @@ class ActorRef[A: Actor](PykkaRef[A]):
     def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Reply[bool]: ...
     def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Reply[bool]:
         """Ask the actor to stop when it has handled what is queued, and wait for that, blocking this thread.
+
+        Ordered by the actor's own code, it is the actor's own stop: a supervisor starts a permanent actor again.
 
         Args:
             block: whether to wait here; if not, a `Reply` of the result is returned
@@ -311,9 +313,13 @@ class ActorRef[A: Actor](PykkaRef[A]):
                 envelope.reply_to.fail_in_child(error)
         cast("Flag", self.actor_stopped).set_in_child()
 
-    def _request_stop(self, stop: _ActorStop | None = None) -> Reply[bool]:
+    def _request_stop(self, *, own: bool = False) -> Reply[bool]:
         reply: Reply[bool] = Reply(self)
-        envelope = Envelope(_ActorStop() if stop is None else stop, reply_to=reply)
+        stop = _ActorStop()
+        if own or runs_here(self):
+            stop = OwnStop()
+            stop.life = getattr(self._find_cell(), "restarts", 0)
+        envelope = Envelope(stop, reply_to=reply)
         try:
             self.actor_inbox.put_stop(envelope)
             loop = self.serving_loop  # also the loop of who drained the actor

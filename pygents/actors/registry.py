@@ -25,6 +25,7 @@ from pykka import ActorRef, ActorRegistry, Future
 
 from pygents.actors.loops import end_closed_loops
 from pygents.actors.ref import ActorRef as OurRef
+from pygents.actors.running import running
 
 __all__ = ["RefSet", "adapt_registry"]
 
@@ -89,7 +90,11 @@ def _stop_all(*, block: bool = True, timeout: float | None = None) -> list[bool]
     for ref in ActorRegistry.get_all() if block else ():
         if isinstance(ref, OurRef):
             ref._refuse_to_block()
-    return _pykka_stop_all(block=block, timeout=timeout)
+    token = running.set(None)  # whoever orders it, it is no actor's own stop
+    try:
+        return _pykka_stop_all(block=block, timeout=timeout)
+    finally:
+        running.reset(token)
 
 
 def _after_a_look_at_loops[**P, R](look: Callable[P, R]) -> Callable[P, R]:
