@@ -132,14 +132,28 @@ class ActorSystem:
     ) -> None:
         thread = self._thread
         assert thread is not None  # noqa: S101 (entered)
+        raised = error
         try:
-            thread.run(self._leave(error))
+            while (interrupt := self._leave_on(thread, raised)) is not None:
+                if isinstance(raised, KeyboardInterrupt):  # that was the second one
+                    self.root.kill_all()
+                raised = interrupt
         finally:
             thread.end()
             thread.thread.join()
         self._failure = self._failure or thread.failure
         self._end.conclude()
-        self._raise_failure(error)
+        self._raise_failure(raised)
+        if raised is not None and raised is not error:
+            raise raised
+
+    def _leave_on(self, thread: LoopThread, error: BaseException | None) -> KeyboardInterrupt | None:
+        """Shut down on a loop thread; an interrupt, which is returned, leaves that going on there."""
+        try:
+            thread.run(self._leave(error))
+        except KeyboardInterrupt as interrupt:
+            return interrupt
+        return None
 
     def _check_not_entered(self) -> None:
         if self._loop is not None:
