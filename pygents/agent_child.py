@@ -2,28 +2,34 @@
 
 # pyright: reportPrivateUsage=false
 
+import logging
 from asyncio import CancelledError, Task
-from typing import TYPE_CHECKING, Any, override
+from typing import TYPE_CHECKING, Any, cast, override
 
 from pykka._envelope import Envelope
 
 from pygents.acceptance import is_turn
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log, show
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec
-from pygents.actors.dead_letters import DeadLetterReason
+from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
 from pygents.actors.supervision import Directive, Supervision
 from pygents.actors.supervisor import Supervisor
 from pygents.deciding import is_denial
+from pygents.decisions import Replace, Skip
 from pygents.hook_time import HookLimit, hook_limit
 from pygents.registry import AgentRegistry
 from pygents.turn_run import give_up
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
+    from pygents.agent_actor import AgentActor
     from pygents.turn import Turn
 
 __all__ = ["AgentChild", "UnhandledError"]
+
+logger = logging.getLogger("pygents.agent")
 
 
 class UnhandledError(TypeError):
@@ -59,6 +65,7 @@ class AgentChild(Child[AsyncActor]):
         if self.cuts.has_cut:  # that goes before a refusal, too
             await super().message_failed(envelope, error)
         elif isinstance(error, UnhandledError):
+            log(logging.WARNING, "%s does not understand %s", self.label, show(envelope.message), to=logger)
             self.ledger.bury(envelope, DeadLetterReason.UNHANDLED, error)
         elif is_denial(error, envelope.message):  # no failure: nobody is asked what to do about it
             if envelope.reply_to is None:
@@ -112,6 +119,14 @@ class AgentChild(Child[AsyncActor]):
         if directed is not None and directed[0] is failure:
             return directed[1]
         return super().directive_for(failure)
+
+    @override
+    def redeliver(self, letter: DeadLetter) -> None:
+        turn, decision = letter.message, letter._along  # noqa: SLF001 (kept there for this)
+        if is_turn(turn) and isinstance(decision, (Skip, Replace)):
+            cast("AgentActor", self.actor).deliver(turn, decision)
+        else:
+            super().redeliver(letter)
 
     @override
     def leave_pykka(self) -> None:

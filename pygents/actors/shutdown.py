@@ -80,6 +80,7 @@ class Shutdown:
         """Tell everybody that the system has ended, unless they know: in order, or because its loop has ended."""
         self._system.closed = True
         self._system.news.close()
+        self._system.dead_letters.close()
         if not self.over.done:
             self.over.set(ShutdownReport(cut=tuple(self._cut), abandoned=tuple(self._abandoned)))
 

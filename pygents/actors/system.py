@@ -137,14 +137,28 @@ class ActorSystem:
             return
         thread = self._thread
         assert thread is not None  # noqa: S101 (entered)
+        raised = error
         try:
-            thread.run(self._leave(error))
+            while (interrupt := self._leave_on(thread, raised)) is not None:
+                if isinstance(raised, KeyboardInterrupt):  # that was the second one
+                    self.root.kill_all()
+                raised = interrupt
         finally:
             thread.end()
             thread.thread.join()
         self._failure = self._failure or thread.failure
         self._end.conclude()
-        self._raise_failure(error)
+        self._raise_failure(raised)
+        if raised is not None and raised is not error:
+            raise raised
+
+    def _leave_on(self, thread: LoopThread, error: BaseException | None) -> KeyboardInterrupt | None:
+        """Shut down on a loop thread; an interrupt, which is returned, leaves that going on there."""
+        try:
+            thread.run(self._leave(error))
+        except KeyboardInterrupt as interrupt:
+            return interrupt
+        return None
 
     def _check_not_entered(self) -> None:
         if self._loop is not None:
@@ -301,6 +315,10 @@ class ActorSystem:
         Args:
             capacity: events that wait for the subscriber at the most; beyond, the oldest are lost and counted
 
+        Raises:
+            TypeError: if the capacity is no integer
+            ValueError: if it is below 1
+
         """
         self.lock.check()
         return self.news.subscribe(capacity=capacity)
@@ -387,9 +405,9 @@ class ActorSystem:
         self.call(begin)
         return reply
 
-    def _deliver(self, path: str, message: object) -> None:
-        ref = self.whereis(path)
-        if ref is None:
+    def _deliver(self, path: str, letter: DeadLetter) -> None:
+        node = self.root.find(checked("path", path, str).split("/"))
+        if not isinstance(node, Child):
             msg = f"{self!r} has no actor at {path!r}"
             raise ActorDeadError(msg)
-        ref.tell(message)
+        node.redeliver(letter)
