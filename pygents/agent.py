@@ -87,6 +87,7 @@ class Agent:
             msg = f"Cannot change property {name!r} while the agent is running."
             raise SafeExecutionError(msg)
         if name == "name" and actor is not None:
+            actor.check_renamable()
             AgentRegistry.rename(self, check_name(value, "an agent's name"))
         check = CHECKS.get(name)
         checked = value if check is None else check(value)
@@ -278,7 +279,8 @@ class Agent:
             True if it has stopped, False if it had stopped before.
 
         Raises:
-            SafeExecutionError: if a tool or hook of the agent's own would wait for its own end
+            SafeExecutionError: if a tool, hook or method of the agent's own would wait for its end; there,
+                ``agent.ref.stop(block=False)`` stops it when that has ended
 
         """
         await self._actor.leave_run(self)

@@ -14,6 +14,7 @@ from pykka.messages import _ActorStop
 
 from pygents.acceptance import is_turn
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log
 from pygents.actors.cell import Cell
 from pygents.actors.control import Control
 from pygents.actors.lane import end_control
@@ -67,7 +68,7 @@ class AgentCell(Cell[AsyncActor]):
 
     async def fail(self, error: BaseException) -> None:
         """Log a message that is none of the agent's; an agent does not die of it."""
-        logger.warning("Unhandled message: %s", error)
+        log(logging.WARNING, "Unhandled message: %s", error, to=logger)
 
     @property
     def turn_in_hand(self) -> Turn[Any] | None:

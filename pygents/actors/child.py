@@ -53,6 +53,7 @@ from pygents.errors import TurnCancelledError
 
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
+    from pygents.actors.dead_letters import DeadLetter
     from pygents.actors.ref import ActorRef
     from pygents.actors.supervisor import Supervisor
 
@@ -134,7 +135,7 @@ class Child[A: AsyncActor](Cell[A]):
     @property
     def children_policy(self) -> Supervision:
         """What rules the failures of the child's own children."""
-        return cast("AsyncActor", self.actor).supervision
+        return type(cast("AsyncActor", self.actor)).supervision  # of the class, which has been checked
 
     @property
     def is_idle(self) -> bool:
@@ -206,6 +207,10 @@ class Child[A: AsyncActor](Cell[A]):
         if self.is_idle:
             self.course.note_idle()
         return reply
+
+    def redeliver(self, letter: "DeadLetter") -> None:
+        """Send the actor a message that was a dead letter, its own or another's."""
+        self.ref.tell(letter.message)
 
     def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
         """Start a child of the actor."""

@@ -145,6 +145,7 @@ class Ledger:
                 reason=reason,
                 failure=failure,
                 at=time.time(),
+                _along=envelope.along if isinstance(envelope, Sent) else None,
             )
         )
 

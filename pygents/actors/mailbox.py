@@ -11,7 +11,8 @@ Invariants, all kept by the one lock:
   that arrives at an idle mailbox wakes exactly once, and one that arrives at a claimed mailbox is seen by the claim's
   holder.
 * An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
-  queued to its first caller, who answers for it.
+  queued to its first caller, who answers for it. One in hand that is *replaced* has not gone, but ``contents`` does not
+  see it from the step on in which it sees the item in its place.
 * While it is *paused* nobody is woken for an item, and ``take`` gives none: it is as if none were there, but for a stop
   at the head of the queue. ``_blocked`` says so, also of a closed mailbox, so that ``take`` looks at one field.
 * Each item is counted once, in the step in which it goes: ``census`` sees it in a place or in a count. One that is
@@ -62,6 +63,7 @@ class Mailbox[T]:
         "_lock",
         "_lost",
         "_paused",
+        "_replaced",
         "_serves_items",
         "_stopping",
         "_taken",
@@ -83,6 +85,7 @@ class Mailbox[T]:
         self._failed = 0
         self._lost = 0
         self._left_out: T | None = None
+        self._replaced: T | None = None
         self._cleared: set[T] | None = None
         self._wake: Callable[[], None] | None = None
         self._serves_items = False
@@ -161,7 +164,9 @@ class Mailbox[T]:
             raise
 
     def put_in_place(self, item: T) -> None:
-        """Append an item and drop the one in hand, in one step, so that a snapshot sees exactly one of them.
+        """Append an item in the place of the one in hand, in one step, so that a snapshot sees exactly one of them.
+
+        The one in hand stays there until it has ended: it is only that `contents` does not see it any more.
 
         Raises:
             ActorDeadError: if the mailbox is closed
@@ -170,9 +175,8 @@ class Mailbox[T]:
         with self._lock:
             if self._closed:
                 raise ActorDeadError(_CLOSED)
-            done, self._in_hand = self._in_hand, None
+            self._replaced = self._in_hand
             self._items.append(item)
-        del done
 
     def take(self) -> T | None:
         """Take the oldest item in hand and return it, or None; for the holder of the claim."""
@@ -201,11 +205,16 @@ class Mailbox[T]:
         """The item taken last, until it is done."""
         return self._in_hand
 
+    @property
+    def replaced(self) -> bool:
+        """Whether there is one in hand that another item is in the place of; for the holder of the claim."""
+        return self._replaced is not None and self._replaced is self._in_hand
+
     def done(self, item: T) -> None:
         """Drop the item in hand, if it is this one: it has ended."""
         if self._in_hand is item:
             self._in_hand = None
-            self._left_out = None
+            self._left_out = self._replaced = None
 
     def keep_account(self) -> None:
         """Keep what is cleared in the `census` until it is counted."""
@@ -215,7 +224,7 @@ class Mailbox[T]:
         """Drop an item that is in hand or was cleared, and count it as failed or lost."""
         with self._lock:
             if self._in_hand is item:
-                self._in_hand = None
+                self._in_hand = self._replaced = None
             elif self._cleared and item in self._cleared:
                 self._cleared -= {item}  # not remove: after a call others may look
                 self._taken += 1
@@ -247,7 +256,7 @@ class Mailbox[T]:
         with self._lock:
             if self._closed or self._in_hand is not item:
                 return False
-            self._in_hand = None
+            self._in_hand = self._replaced = None
             if self._left_out is not item:
                 self._taken -= 1
             self._left_out = None
@@ -366,7 +375,7 @@ class Mailbox[T]:
                 left = [self._in_hand, *left]
                 if self._left_out is not self._in_hand:
                     self._taken -= 1
-                self._in_hand = self._left_out = None
+                self._in_hand = self._left_out = self._replaced = None
             if self._cleared is not None:
                 self._cleared |= {*left}
             self._items = empty
@@ -399,7 +408,9 @@ class Mailbox[T]:
     def contents(self) -> tuple[T | None, list[T]]:
         """Return the item in hand and the queued ones, oldest first, as they are at one moment."""
         with self._lock:
-            return self._in_hand, list(self._items)
+            replaced = self._replaced  # first: `done` takes no lock, and rids itself of this one last
+            in_hand = self._in_hand
+            return None if in_hand is replaced else in_hand, list(self._items)
 
     def census(self) -> Census[T]:
         """Return what is here and how much has gone, as it is at one moment."""

@@ -13,6 +13,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pygents.actors.answers import log
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
 from pygents.actors.idleness import wait_until_idle
 from pygents.actors.loops import join_ending_threads
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from pygents.actors.system import ActorSystem
 
 __all__ = ["Shutdown"]
-
-logger = logging.getLogger("pygents.actors")
 
 
 class Shutdown:
@@ -43,7 +42,7 @@ class Shutdown:
     def note_abandoned(self, path: str) -> None:
         """Count a handler that ignores its cancellation."""
         self._abandoned.append(path)
-        logger.error("%s ignores its cancellation, and is abandoned", path)
+        log(logging.ERROR, "%s ignores its cancellation, and is abandoned", path)
 
     def note_dead(self, letter: DeadLetter) -> None:
         """Count a message that is cut from the beginning of the shutdown on."""
@@ -81,6 +80,7 @@ class Shutdown:
         """Tell everybody that the system has ended, unless they know: in order, or because its loop has ended."""
         self._system.closed = True
         self._system.news.close()
+        self._system.dead_letters.close()
         if not self.over.done:
             self.over.set(ShutdownReport(cut=tuple(self._cut), abandoned=tuple(self._abandoned)))
 
@@ -92,4 +92,5 @@ class Shutdown:
                 await wait_until_idle(self._system.root)
         except TimeoutError:
             seconds = self._system.now() - began
-            logger.warning("%r: the queued work was not done within %s seconds", self._system, seconds)
+            text = "%r: the queued work was not done within %s seconds"
+            log(logging.WARNING, text, self._system, seconds)

@@ -7,8 +7,10 @@ by its `Transitions`, on the system's loop.
 Invariants:
 
 * The table of nodes and the window are touched under the system's lock.
-* From the moment of a failure until its group is up again, every child that it concerns has an order: it handles the
-  message in hand and no other. The order is given under the lock, on the thread of the failure.
+* From the moment of a failure until it has itself been started again, every child of the group finishes the message in
+  hand and handles no other: the others are ordered so under the lock, on the thread of the failure. They are started
+  one after the other, so none handles a message before those older than it have started. One that is up may handle
+  messages while the next one still starts, as in OTP.
 """
 
 from collections.abc import Iterator, Sequence
@@ -110,7 +112,8 @@ class Supervisor:
 
         Raises:
             TypeError: if an argument is of the wrong type
-            ValueError: if the name is empty, has a slash, or is taken, or a time is not above zero
+            ValueError: if the name is empty, has a slash, or is taken, a time is not above zero, or the dispatcher
+                is one on which somebody has to drain the actor
             ActorDeadError: if the supervisor has stopped
             Exception: what the constructor raised
 
@@ -248,8 +251,7 @@ class Supervisor:
                 self._past += _counts(node)
 
     def begin_again(self) -> None:
-        """Count restarts afresh, because it is itself restarted; under the lock."""
-        self.restarts += 1
+        """Count the restarts of its children afresh; under the lock."""
         self._window = RestartWindow(self.supervision.max_restarts, self.supervision.within)
 
     def below(self, child: Child[Any]) -> "Supervisor":
@@ -271,7 +273,7 @@ class Supervisor:
             node.kill_all() if isinstance(node, Supervisor) else node.end_now(spare=False)
 
     def stop_all(self) -> Reply[None]:
-        """Stop every child, youngest first; a child's actor can have new ones afterwards."""
+        """Stop every child for good, youngest first; there can be new ones afterwards."""
         return self.system.submit(self.transitions.terminate_all)
 
     def all_gone(self) -> Reply[None]:

@@ -19,6 +19,7 @@ from typing import Any, Self
 from pykka import ActorDeadError
 
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log
 from pygents.actors.body import Body
 from pygents.actors.bulletin import Bulletin
 from pygents.actors.checks import checked, checked_name, checked_seconds
@@ -44,8 +45,6 @@ from pygents.actors.tree import draw
 from pygents.errors import SystemFailedError
 
 __all__ = ["ActorSystem"]
-
-logger = logging.getLogger("pygents.actors")
 
 _DEAD_LETTERS = 10_000
 
@@ -138,14 +137,28 @@ class ActorSystem:
             return
         thread = self._thread
         assert thread is not None  # noqa: S101 (entered)
+        raised = error
         try:
-            thread.run(self._leave(error))
+            while (interrupt := self._leave_on(thread, raised)) is not None:
+                if isinstance(raised, KeyboardInterrupt):  # that was the second one
+                    self.root.kill_all()
+                raised = interrupt
         finally:
             thread.end()
             thread.thread.join()
         self._failure = self._failure or thread.failure
         self._end.conclude()
-        self._raise_failure(error)
+        self._raise_failure(raised)
+        if raised is not None and raised is not error:
+            raise raised
+
+    def _leave_on(self, thread: LoopThread, error: BaseException | None) -> KeyboardInterrupt | None:
+        """Shut down on a loop thread; an interrupt, which is returned, leaves that going on there."""
+        try:
+            thread.run(self._leave(error))
+        except KeyboardInterrupt as interrupt:
+            return interrupt
+        return None
 
     def _check_not_entered(self) -> None:
         if self._loop is not None:
@@ -179,7 +192,7 @@ class ActorSystem:
         if error is None or isinstance(error, asyncio.CancelledError):  # which stays pending, as in a TaskGroup
             raise failed
         if not isinstance(error, Exception):  # a KeyboardInterrupt goes first
-            logger.error("%s", failed, exc_info=failed)
+            log(logging.ERROR, "%s", failed, error=failed)
             return
         msg = f"the actor system {self.name!r} failed, and so did the body"
         raise ExceptionGroup(msg, [failed, error])
@@ -302,6 +315,10 @@ class ActorSystem:
         Args:
             capacity: events that wait for the subscriber at the most; beyond, the oldest are lost and counted
 
+        Raises:
+            TypeError: if the capacity is no integer
+            ValueError: if it is below 1
+
         """
         self.lock.check()
         return self.news.subscribe(capacity=capacity)
@@ -378,7 +395,7 @@ class ActorSystem:
                 if not isinstance(error, (Exception, asyncio.CancelledError)):
                     raise
                 if not isinstance(error, asyncio.CancelledError):
-                    logger.critical("%r: its own machinery failed", self, exc_info=error)
+                    log(logging.CRITICAL, "%r: its own machinery failed", self, error=error)
 
         def begin() -> None:
             task = self.loop.create_task(run())
@@ -388,9 +405,9 @@ class ActorSystem:
         self.call(begin)
         return reply
 
-    def _deliver(self, path: str, message: object) -> None:
-        ref = self.whereis(path)
-        if ref is None:
+    def _deliver(self, path: str, letter: DeadLetter) -> None:
+        node = self.root.find(checked("path", path, str).split("/"))
+        if not isinstance(node, Child):
             msg = f"{self!r} has no actor at {path!r}"
             raise ActorDeadError(msg)
-        ref.tell(message)
+        node.redeliver(letter)

@@ -228,6 +228,7 @@ class Transitions:
             if overtaken():
                 return
             self.failing = self.held = False
+            self._supervisor.restarts += 1
             self._supervisor.begin_again()
             group, generation = self.form_group(list(self._nodes.values())), self.generation
 

@@ -81,10 +81,6 @@ class TestReentrance:
         mailbox.close()
         mailbox.forget()
         assert free == [True]
-        mailbox = opened(list)
-        mailbox.hold(Item())
-        mailbox.put_in_place("next")
-        assert free == [True, True]
 
 
 class Interrupts:

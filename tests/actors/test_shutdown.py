@@ -75,6 +75,20 @@ class TestItsReport:
         assert set(report.cut) == set(system.dead_letters)
 
 
+class TestSubscriptions:
+    @pytest.mark.parametrize(
+        "subscribe", [ActorSystem.events, lambda system: system.dead_letters.subscribe()], ids=["events", "letters"]
+    )
+    async def test_end_with_the_system_and_at_once_if_they_come_later(self, subscribe):
+        async with ActorSystem("s") as system:
+            earlier = subscribe(system)
+            system.spawn(Worker, [], "a", shutdown=1.0).tell(hang)
+            await system.shutdown(drain=False)
+        async with asyncio.timeout(1):
+            assert len([one async for one in earlier]) > 0
+            assert [one async for one in subscribe(system)] == []
+
+
 class TestServing:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     async def test_leaves_the_former_signal_handlers_as_they_were(self, number):
