@@ -259,11 +259,12 @@ class TestAForkedChild:
                     assert (ref.stop(), ref.is_alive(), ref.statistics().accepted) == (False, False, 1)
                     with ActorSystem("own") as own:
                         print(own.spawn(Talks).ask("child"), flush=True)
+                else:
+                    _, status = os.waitpid(child, 0)
+                    print(os.waitstatus_to_exitcode(status), flush=True)
             if child == 0:
                 print("left", flush=True)
                 os._exit(0)
-            _, status = os.waitpid(child, 0)
-            print(os.waitstatus_to_exitcode(status))
         """)
         assert code == 0, complaints
         assert [word for word in output if word != "stopped"] == [*["dead"] * 11, "child", "left", "0"]
