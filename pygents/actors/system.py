@@ -133,13 +133,34 @@ class ActorSystem:
         thread = self._thread
         assert thread is not None  # noqa: S101 (entered)
         try:
-            thread.run(self._leave(error))
+            raised = self._leave_on(thread, error)
         finally:
             thread.end()
             thread.thread.join()
         self._failure = self._failure or thread.failure
         self._end.conclude()
-        self._raise_failure(error)
+        self._raise_failure(raised)
+        if raised is not None and raised is not error:
+            raise raised
+
+    def _leave_on(self, thread: LoopThread, error: BaseException | None) -> BaseException | None:
+        """Shut down on a loop thread, and return what the body has raised, or an interrupt that has come since.
+
+        The first interrupt ends the draining, as a cancellation does; the second kills; the third comes out at once.
+        """
+        killed = False
+        while True:
+            try:
+                thread.run(self._leave(error))
+            except KeyboardInterrupt as interrupt:
+                if killed:
+                    raise
+                if isinstance(error, KeyboardInterrupt):
+                    killed = True
+                    self.root.kill_all()
+                error = interrupt
+            else:
+                return error
 
     def _check_not_entered(self) -> None:
         if self._loop is not None:
