@@ -85,6 +85,7 @@ class Agent:
             msg = f"Cannot change property {name!r} while the agent is running."
             raise SafeExecutionError(msg)
         if name == "name" and actor is not None:
+            actor.check_renamable()
             AgentRegistry.rename(self, check_name(value, "an agent's name"))
         check = _CHECKS.get(name)
         checked = value if check is None else check(value)

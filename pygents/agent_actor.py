@@ -143,6 +143,17 @@ class AgentActor(AsyncActor):
         drain = drain_of(agent)
         return self.is_drained and not (drain is not None and drain.dropped)
 
+    def check_renamable(self) -> None:
+        """Refuse another name for the agent while the tree of its system has it under this one.
+
+        Raises:
+            SafeExecutionError: if it lives in a system
+
+        """
+        if self.child is not None and not self.actor_inbox.closed:
+            msg = f"Cannot change property 'name' while the agent lives in a system: it is at {self.child.spec.path!r}"
+            raise SafeExecutionError(msg)
+
     def snapshot(self) -> tuple[Work | None, list[Work]]:
         """Return the turn in hand and the queued ones, as they are at one moment."""
         return work_in(self.actor_inbox, cast("Agent", self._agent()))  # who else would ask?

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from pygents import ActorSystem, Agent, AgentHook, SafeExecutionError, Turn, current_agent, hook, tool
+from pygents import ActorSystem, Agent, AgentHook, AgentRegistry, SafeExecutionError, Turn, current_agent, hook, tool
 from pygents.actors import Restart
 
 
@@ -152,3 +152,15 @@ async def test_a_permanent_agent_that_stops_itself_is_started_again(call, where)
         assert system.tree().endswith("quits (running, 0 queued, 1 restart)")
         assert await agent.stop()
         assert system.whereis("quits") is None, "a stop from outside is final"
+
+
+async def test_a_name_cannot_be_changed_while_the_tree_goes_by_it(call):
+    async with ActorSystem("s") as system:
+        agent = Agent("old", "Has a place", [call])
+        agent.name = "known"
+        ref = system.supervisor("team").spawn(agent)
+        with pytest.raises(SafeExecutionError, match="while the agent lives in a system: it is at 'team/known'"):
+            agent.name = "new"
+        assert (agent.name, AgentRegistry.get("known"), system.whereis("team/known")) == ("known", agent, ref)
+    agent.name = "former"
+    assert agent.name == "former"
