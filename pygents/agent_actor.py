@@ -109,7 +109,9 @@ class AgentActor(AsyncActor):
             msg = f"{self} lives in a system already, at {self.child.spec.path!r}"
             raise SafeExecutionError(msg)
         if not self.actor_inbox.claim():
-            raise running_error(agent)
+            how = "finish its run() before it is spawned, or leave it in `async with aclosing(agent.run())`"
+            msg = f"{agent!r} is running: {how}, since one that is left by `break` is closed a little later"
+            raise SafeExecutionError(msg)
         self.collected.detach()  # the child keeps the agent alive, and this would keep the child
         self.cell = child = AgentChild(self, agent, spec, parent)
         self._drainer.give_way(child)
