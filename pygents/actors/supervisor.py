@@ -7,8 +7,10 @@ by its `Transitions`, on the system's loop.
 Invariants:
 
 * The table of nodes and the window are touched under the system's lock.
-* From the moment of a failure until its group is up again, every child that it concerns has an order: it handles the
-  message in hand and no other. The order is given under the lock, on the thread of the failure.
+* From the moment of a failure until it has itself been started again, every child of the group finishes the message in
+  hand and handles no other: the others are ordered so under the lock, on the thread of the failure. They are started
+  one after the other, so none handles a message before those older than it have started. One that is up may handle
+  messages while the next one still starts, as in OTP.
 """
 
 from collections.abc import Iterator, Sequence

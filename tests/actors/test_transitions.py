@@ -236,6 +236,28 @@ async def test_a_permanent_actor_that_stops_itself_twice_is_restarted_once():
         assert system.statistics().queued == 0
 
 
+async def test_a_child_that_is_up_handles_messages_while_a_younger_one_of_its_group_still_starts():
+    class Slow(Worker):
+        async def on_start(self):
+            await asyncio.sleep(1)
+            super().on_start()
+
+    log = []
+    async with ActorSystem("s", supervision=Supervision(strategy=Strategy.ONE_FOR_ALL)) as system:
+        a, b, c = (system.spawn(Slow, log, name, name=name) for name in "abc")
+        await system.wait_idle()
+        b.tell(boom())
+        for ref in (c, b, a):
+            ref.tell("behind")
+        await system.wait_idle()
+    started = log[log.index("stop a") :]
+    assert [line for line in started if line in {"start a", "start b", "start c"} or isinstance(line, tuple)] == [
+        *("start a", ("a", "behind")),
+        *("start b", ("b", "behind")),
+        *("start c", ("c", "behind")),
+    ]
+
+
 class TestAPermanentActor:
     @pytest.mark.parametrize("where", ["handler", "task", "thread"])
     async def test_is_started_again_if_its_own_code_stops_it_by_its_ref(self, where):
