@@ -120,11 +120,11 @@ class AgentActor(AsyncActor):
             self.actor_inbox.put_back(restored)
         return child
 
-    async def on_start(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+    async def on_start(self) -> None:
         """Run the agent's own, in a system."""
         await call_own(self.child, "on_start")
 
-    async def on_stop(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+    async def on_stop(self) -> None:
         """Run the agent's own, in a system."""
         await call_own(self.child, "on_stop")
 

@@ -10,11 +10,11 @@ ours but what pykka's actors have; its `Cell` is the runtime's, and runs it. The
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from inspect import CO_ASYNC_GENERATOR
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from pykka import Actor, ActorDeadError, Future
+from pykka import ActorDeadError, Future
 from pykka._envelope import Envelope
 
 from pygents.actors.cell import Cell
@@ -27,7 +27,47 @@ from pygents.actors.reply import Reply
 from pygents.actors.supervision import Supervision
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pykka import ActorRef as PykkaRef
+
     from pygents.actors.child_spec import Spawnable
+
+    class Actor:
+        """pykka's ``Actor`` to type checkers, with ``on_*`` methods that may be ``async def`` below it.
+
+        They compare a method with those of every class above, and pykka's own return None.
+        """
+
+        actor_urn: str
+        actor_inbox: Mailbox[Envelope[Any]]
+        actor_stopped: Flag
+        _actor_ref: ActorRef[Any]
+
+        @classmethod
+        def start(cls, *args: Any, **kwargs: Any) -> PykkaRef[Any]: ...
+
+        def on_start(self) -> Awaitable[object] | None:
+            """Run before the first message is handled."""
+
+        def on_stop(self) -> Awaitable[object] | None:
+            """Run when the last message has been handled."""
+
+        def on_failure(
+            self,
+            exception_type: type[BaseException],
+            exception_value: BaseException,
+            traceback: TracebackType | None,
+        ) -> Awaitable[object] | None:
+            """Run in the place of `on_stop` when the actor ends by a failure."""
+
+        def on_receive(self, message: Any) -> Any:
+            """Handle a message, and return the answer, or a coroutine of it."""
+
+        def _handle_receive(self, message: Any) -> Any: ...
+
+else:
+    from pykka import Actor
 
 __all__ = ["AsyncActor"]
 
@@ -59,14 +99,14 @@ class AsyncActor(Actor):
             return
         # Not pykka's, a tenth of a start: it makes an event and a ref for us to replace. A test pins what it sets.
         self.actor_urn = _new_urn()
-        self.actor_inbox: Mailbox[Envelope[Any]] = self._create_actor_inbox()  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.actor_inbox = self._create_actor_inbox()
         self.actor_stopped = Flag()
-        self._actor_ref: ActorRef[Any] = ActorRef(self)  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._actor_ref = ActorRef(self)
         if made is not None:
             made.append(self)
 
     @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
         """Start an actor on the running loop, or where its class's `dispatcher` says; pykka's ``Actor.start``.
 
         Raises:
@@ -138,7 +178,7 @@ class AsyncActor(Actor):
         return cast("ActorRef[A]", spawn(kind, *args, **options))
 
     @property
-    def actor_ref(self) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def actor_ref(self) -> ActorRef[Self]:
         """The actor's ref."""
         try:
             return self._actor_ref

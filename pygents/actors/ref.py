@@ -11,7 +11,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
-from pykka import Actor, ActorDeadError
+from pykka import ActorDeadError
 from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
@@ -28,6 +28,7 @@ from pygents.errors import WouldDeadlockError
 if TYPE_CHECKING:
     import weakref
 
+    from pygents.actors.actor import AsyncActor
     from pygents.actors.dispatcher import Dispatcher
     from pygents.actors.flag import Flag
     from pygents.actors.mailbox import Mailbox
@@ -50,9 +51,11 @@ class _Cell(Protocol):
     def statistics(self) -> Statistics | None: ...
 
 
-class ActorRef[A: Actor](PykkaRef[A]):
+class ActorRef[A: AsyncActor](PykkaRef[Any]):
     """A reference to an actor: pykka's, plus ``tell_async``, ``ask_async`` and ``stop_async``."""
 
+    actor_class: type[A]  # pyright: ignore[reportIncompatibleVariableOverride] (A is none of pykka's, see AsyncActor)
+    """The class of the actor."""
     actor_inbox: "Mailbox[Envelope[Any]]"  # pyright: ignore[reportIncompatibleVariableOverride] (narrower than pykka's)
 
     def __init__(self, actor: A) -> None:
