@@ -50,7 +50,6 @@ from pygents.actors.watch import Ended, Terminated
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
     from pygents.actors.dead_letters import DeadLetter
-    from pygents.actors.ref import ActorRef
     from pygents.actors.supervisor import Supervisor
 
 __all__ = ["Child"]
@@ -202,12 +201,12 @@ class Child[A: AsyncActor](Cell[A]):
         """Send the actor a message that was a dead letter, its own or another's."""
         self.ref.tell(letter.message)
 
-    def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
-        """Start a child of the actor."""
+    def supervisor_below(self) -> "Supervisor":
+        """Return the supervisor of the actor's own children."""
         with self.system.lock:
             if self.children is None:
                 self.children = self.parent.below(self)
-        return self.children.spawn(kind, *args, **options)
+        return self.children
 
     def _call(self) -> None:
         """Have somebody attend to what has just been said."""

@@ -14,18 +14,15 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, override
 
 from pykka import ActorDeadError
 
-from pygents.actors.actor import AsyncActor
 from pygents.actors.body import Body
 from pygents.actors.bulletin import Bulletin
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
-from pygents.actors.child_spec import Spawnable
 from pygents.actors.dead_letters import DeadLetter, DeadLetters
-from pygents.actors.dispatcher import Dispatcher
 from pygents.actors.events import Subscription
 from pygents.actors.idleness import wait_until_idle
 from pygents.actors.insider import refuse_insiders
@@ -36,6 +33,7 @@ from pygents.actors.reply import Reply
 from pygents.actors.shutdown import Shutdown
 from pygents.actors.shutdown_report import ShutdownReport
 from pygents.actors.signals import in_place_of_signals
+from pygents.actors.spawner import Spawner
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Restart, Supervision
 from pygents.actors.supervisor import Supervisor
@@ -56,7 +54,7 @@ _SHUTDOWN_ADVICE = (
 )
 
 
-class ActorSystem:
+class ActorSystem(Spawner):
     """A tree of supervised actors, from ``async with`` (or ``with``, on a loop thread of its own) to its end.
 
     Leaving it is `shutdown` with ``drain=True``, or with ``drain=False`` if the body raised. When a failure comes up to
@@ -260,30 +258,9 @@ class ActorSystem:
             raise RuntimeError(msg)
         return self._root
 
-    def spawn[A: AsyncActor](  # noqa: PLR0913 (as of a supervisor)
-        self,
-        kind: type[A] | Spawnable,
-        *args: Any,
-        name: str | None = None,
-        restart: Restart = Restart.TRANSIENT,
-        supervision: Supervision | None = None,
-        start_timeout: float = 30.0,
-        shutdown: float = 5.0,
-        dispatcher: type[Dispatcher] | None = None,
-        **kwargs: Any,
-    ) -> ActorRef[A]:
-        """Start an actor under the root supervisor; see `Supervisor.spawn`."""
-        return self.root.spawn(
-            kind,
-            *args,
-            name=name,
-            restart=restart,
-            supervision=supervision,
-            start_timeout=start_timeout,
-            shutdown=shutdown,
-            dispatcher=dispatcher,
-            **kwargs,
-        )
+    @override
+    def _supervisor_below(self) -> Supervisor:
+        return self.root
 
     def supervisor(
         self, name: str, supervision: Supervision | None = None, *, restart: Restart = Restart.TRANSIENT
