@@ -203,7 +203,10 @@ async def use_systems() -> None:
             system.dead_letters.redrive(letter, to="squares")
         assert_type(await system.shutdown(drain=False), ShutdownReport)
     with ActorSystem("plain") as plain:
-        assert_type(plain.spawn(Worker, 1), ActorRef[Worker])
+        worker = plain.spawn(Worker, 1)
+        assert_type(worker.ask(1), Any)
+        assert_type(worker.stop(), bool)
+        assert_type(worker.stop(block=False), Reply[bool])
 
 
 def refuse_what_cannot_be_spawned(system: ActorSystem, agent: Agent, actor: Foreman) -> None:
