@@ -25,7 +25,11 @@ __all__ = ["fail", "fail_on", "start_over"]
 
 async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseException) -> None:
     """Do what follows from a handler that has raised, or was cut."""
-    cut = child.take_cuts_back()
+    cut = False
+    if isinstance(error, CancelledError):
+        cut = child.take_cuts_back()
+    elif child.has_outlived_cancellation():
+        await child.go_on()
     if isinstance(error, CancelledError) and (cut or child.ending):
         if child.killed or child.ending:
             child.ledger.bury(envelope, DeadLetterReason.CUT)
