@@ -261,14 +261,20 @@ class AgentActor(AsyncActor):
         try:
             if due(turn) is not Due.PUT:
                 await run_agent_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
-        finally:
-            turn.__dict__["_due"] = Due.PUT  # what it is left with, if the consumer is cancelled from here on
-            output: object = turn.output
-            if is_turn(output):
-                try:
-                    await self.put(agent, check_turn(agent, output), self._deliver_in_place)
-                except TurnDeniedError as error:
-                    raise denial(Deny(error.reason), turn) from error  # of the turn that returned it
+        except BaseException:
+            if self.child is None or not self.child.has_cut:  # else it is run again, or is dead
+                await self._put_returned(agent, turn)
+            raise
+        await self._put_returned(agent, turn)
+
+    async def _put_returned(self, agent: "Agent", turn: Turn[Any]) -> None:
+        turn.__dict__["_due"] = Due.PUT  # what it is left with, if the consumer is cancelled from here on
+        output: object = turn.output
+        if is_turn(output):
+            try:
+                await self.put(agent, check_turn(agent, output), self._deliver_in_place)
+            except TurnDeniedError as error:
+                raise denial(Deny(error.reason), turn) from error  # of the turn that returned it
 
     def _deliver_in_place(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
         if self.child is not None:

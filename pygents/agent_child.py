@@ -54,7 +54,9 @@ class AgentChild(Child[AsyncActor]):
 
     @override
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
-        if isinstance(error, UnhandledError):
+        if self.cuts.has_cut:  # that goes before a refusal, too
+            await super().message_failed(envelope, error)
+        elif isinstance(error, UnhandledError):
             self.ledger.bury(envelope, DeadLetterReason.UNHANDLED, error)
         elif is_denial(error, envelope.message):  # no failure: nobody is asked what to do about it
             if envelope.reply_to is None:
@@ -80,6 +82,11 @@ class AgentChild(Child[AsyncActor]):
         """How long each hook may take, if the system has a limit."""
         seconds = self.system.hook_timeout
         return None if seconds is None else HookLimit(seconds, self.patience, self._abandon)
+
+    @property
+    def has_cut(self) -> bool:
+        """Whether the turn in hand is cut."""
+        return self.cuts.has_cut
 
     def leave_alone(self, task: Task[Any], /) -> None:
         """Go on without the tool of the turn in hand, which ignores that its time is up; in the child's activation."""

@@ -5,7 +5,6 @@ import weakref
 from asyncio import Task
 from contextlib import aclosing
 from contextvars import copy_context
-from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -65,11 +64,14 @@ async def receive(child: "AgentChild", message: object, follow_up: FollowUp) -> 
     except BaseException as error:
         child.cuts.pass_fence()
         failure = failure_behind(turn, error)
-        if not isinstance(failure, asyncio.CancelledError):
-            directive = await run_hooks_for_failure(agent, turn, failure)
-            child.directed = None if directive is None else (error, directive)
-        if news.is_read:
-            news.turn_failed(path, turn, failure)
+        try:
+            if not child.has_cut and not isinstance(failure, asyncio.CancelledError):
+                directive = await run_hooks_for_failure(agent, turn, failure)
+                child.directed = None if directive is None else (error, directive)
+        finally:  # it may be cut in a hook
+            child.cuts.pass_fence()
+            if news.is_read:
+                news.turn_failed(path, turn, asyncio.CancelledError() if child.has_cut else failure)
         raise
     if news.is_read:
         news.turn_completed(path, turn)
@@ -88,7 +90,7 @@ async def _run(child: "AgentChild", turn: Turn[Any], follow_up: FollowUp) -> Non
         try:
             await follow_up(agent, turn)
         except BaseException as error:  # noqa: BLE001 (raised again by the turn)
-            await within(frame, fail(turn, error))
+            await within(frame, fail(turn, error, cut=child.has_cut))
 
 
 async def _run_tool(child: "AgentChild", turn: Turn[Any], frame: Frame, decision: "Decision | None") -> None:
@@ -109,7 +111,7 @@ async def _run_tool(child: "AgentChild", turn: Turn[Any], frame: Frame, decision
         await within(frame, fail(turn, error))
     else:
         if agent.hooks:
-            await show(agent, turn, value, partial(fail, turn))
+            await show(agent, turn, value, lambda error: fail(turn, error, cut=child.has_cut))
 
 
 async def _run_generator(child: "AgentChild", turn: Turn[Any], frame: Frame, decision: "Decision | None") -> None:

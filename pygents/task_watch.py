@@ -118,6 +118,8 @@ class TaskWatch:
         self._waiter: asyncio.Future[None] | None = None
         self.given_up = False
         """Whether the task is left alone."""
+        self.cancelled = False
+        """Whether the consumer was cancelled: that is the outcome, whatever the task ends in."""
 
     async def wait(self, task: Task[Outcome[Any]], deadline: float | None) -> None:
         """Wait until a tool's task has ended, in time.
@@ -172,6 +174,7 @@ class TaskWatch:
                 elif cancelled is not None or not self._expired:
                     self._task.cancel()
                 cancelled = error
+                self.cancelled = True
                 self._patience.start()
             finally:
                 self._task.remove_done_callback(self._wake)

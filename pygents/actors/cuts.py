@@ -41,6 +41,11 @@ class Cuts:
         self._requests += 1
         activation.cancel()
 
+    @property
+    def has_cut(self) -> bool:
+        """Whether the message in hand is cut: that is its outcome, whatever its handler raises from now on."""
+        return self._requests > 0
+
     def take_back(self, activation: "Task[None] | None") -> bool:
         """Take all requests back, and return whether there were any."""
         requests, self._requests = self._requests, 0

@@ -24,20 +24,23 @@ __all__ = ["fail", "fail_on", "start_over"]
 
 
 async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseException) -> None:
-    """Do what follows from a handler that has raised, or was cut."""
-    cut = False
+    """Do what follows from a handler that has raised, or was cut: that goes first, whatever it has raised then."""
+    cut = child.cuts.has_cut
     if isinstance(error, CancelledError):
-        cut = child.take_cuts_back()
+        child.take_cuts_back()
     elif child.has_outlived_cancellation():
         await child.go_on()
-    if isinstance(error, CancelledError) and (cut or child.ending):
+    if cut or child.ending:
+        if not isinstance(error, CancelledError):
+            text = "%s was cut on %s and raised, which is dropped:"
+            log(logging.ERROR, text, child.label, show(envelope.message), error=error)
         if child.killed or child.ending:
             child.ledger.bury(envelope, DeadLetterReason.CUT)
         else:
             child.ledger.go_back(envelope, child.policy.max_attempts)
         return
     _report(child, error, envelope.message)
-    directive = child.directive_for(error)
+    directive = Directive.RESUME if child.killed else child.directive_for(error)  # if so, there is nothing to decide
     if directive is Directive.RETRY:
         if child.ledger.go_back(envelope, child.policy.max_attempts, error):
             _rest(child, child.comeback.next_delay(child.policy, child.system.now()))
