@@ -194,3 +194,55 @@ class TestOutsideASystem:
             ref.tell("kill")
             await ref.wait_stopped()
         assert log == ["kill"]
+
+
+class SlowOnce(AsyncActor):
+    """Takes too long to start, or to start again, the first time."""
+
+    def __init__(self, log: list, slow: str) -> None:
+        super().__init__()
+        self._log = log
+        self._slow = slow
+
+    async def come_to(self, place):
+        self._log.append(place)
+        if place == self._slow and self._log.count(place) == 1:
+            await hang()
+
+    async def on_start(self):
+        await self.come_to("on_start")
+
+    async def on_restart(self, failure):
+        await self.come_to("on_restart")
+
+    def on_receive(self, message):
+        if message == "fail":
+            raise ValueError
+        return message
+
+    def on_stop(self):
+        self._log.append("on_stop")
+
+    def on_failure(self, *failure):
+        self._log.append("on_failure")
+
+
+@pytest.mark.parametrize("slow", ["on_start", "on_restart"])
+@pytest.mark.parametrize("directive", [Directive.RESTART, Directive.STOP, Directive.ESCALATE], ids=str)
+async def test_a_start_that_is_cut_for_a_siblings_restart_has_not_failed(slow, directive, caplog):
+    log = []
+    policy = Supervision(strategy=Strategy.ONE_FOR_ALL, decide={RuntimeError: directive})
+    async with ActorSystem("s", supervision=policy) as system:
+        failing = system.spawn(Breaks, [], name="failing")
+        ref = system.spawn(SlowOnce, log, slow, name="a", shutdown=1)
+        if slow == "on_restart":
+            ref.tell("fail")
+        await asyncio.sleep(1)
+        failing.tell("fail")
+        assert await ref.ask_async("next") == "next"
+    before = ["on_start", "on_failure"] if slow == "on_restart" else []
+    assert log == [*before, slow, "on_stop", "on_restart", "on_start", "on_stop"]
+    assert [text for text, _ in dropped(caplog)] == [
+        *(["a failed on 'fail':"] if before else []),
+        "failing failed on 'fail':",
+    ]
