@@ -2,7 +2,7 @@
 
 # pyright: reportPrivateUsage=false
 
-from asyncio import Task
+from asyncio import CancelledError, Task
 from typing import TYPE_CHECKING, Any, override
 
 from pykka._envelope import Envelope
@@ -21,6 +21,7 @@ from pygents.turn_run import give_up
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
+    from pygents.turn import Turn
 
 __all__ = ["AgentChild", "UnhandledError"]
 
@@ -32,13 +33,14 @@ class UnhandledError(TypeError):
 class AgentChild(Child[AsyncActor]):
     """Runs an agent's actor under a supervisor; it keeps the agent alive."""
 
-    __slots__ = ("agent", "directed", "left_alone", "resumed")
+    __slots__ = ("agent", "directed", "left_alone", "resumed", "told")
 
     def __init__(self, actor: AsyncActor, agent: "Agent", spec: ChildSpec, parent: Supervisor) -> None:
         super().__init__(actor, spec, parent)
         self.agent = agent
         self.directed: tuple[BaseException, Directive] | None = None  # what hooks have said about a failure
         self.resumed: Envelope[Any] | None = None  # a restored turn whose tool had completed: only the rest is done
+        self.told: Turn[Any] | None = None  # the turn whose beginning was told as an event, and whose end was not
         self.left_alone = set[Task[Any]]()  # tools and hooks that go on; asyncio alone would not keep them
 
     @override
@@ -71,6 +73,9 @@ class AgentChild(Child[AsyncActor]):
         turn: object = envelope.message
         if is_turn(turn):
             give_up(turn)
+        if self.told is not None and self.told is turn:
+            self.told = None
+            self.system.news.turn_failed(self.spec.path, turn, CancelledError())
 
     @property
     def patience(self) -> float:
@@ -92,8 +97,8 @@ class AgentChild(Child[AsyncActor]):
         """Go on without the tool of the turn in hand, which ignores that its time is up; in the child's activation."""
         self.cuts.pass_fence()
         self._abandon(task)
-        if (envelope := self.inbox.in_hand) is not None:
-            self.give_up(envelope)
+        if (envelope := self.inbox.in_hand) is not None and is_turn(envelope.message):
+            give_up(envelope.message)
 
     def _abandon(self, task: Task[Any]) -> None:
         self.left_alone.add(task)

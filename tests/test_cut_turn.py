@@ -15,6 +15,7 @@ from pygents.actors import (
     Statistics,
     Strategy,
     Supervision,
+    TurnCompleted,
     TurnFailed,
     TurnStarted,
 )
@@ -88,11 +89,11 @@ def make(place, breaks, seen=()):
 
     agent = Worker("worker", "Works", [work, then, stream])
     agent.breaks = breaks
-    agent.hooks = [*(hooks if isinstance(place, AgentHook) else []), *seen]
+    agent.hooks = [*seen, *(hooks if isinstance(place, AgentHook) else [])]
     if place == "on_message":
         return agent, "message"
     streams = place in {"stream", TurnHook.ON_VALUE}
-    of_the_turn = [*(hooks if isinstance(place, TurnHook) else []), *seen]
+    of_the_turn = [*seen, *(hooks if isinstance(place, TurnHook) else [])]
     return agent, Turn("stream" if streams else "work", hooks=of_the_turn)
 
 
@@ -101,16 +102,20 @@ def seen():
     return []
 
 
-@pytest.fixture
-def watchers(seen):
-    def watch(event):
+def watch(seen, *events):
+    def watcher(event):
         async def note(*args):
             seen.append(event)
 
         note.__name__ = f"note_{event.name}"
         return hook(event)(note)
 
-    return [watch(event) for event in (AgentHook.ON_TURN_ERROR, TurnHook.ON_ERROR)]
+    return [watcher(event) for event in events]
+
+
+@pytest.fixture
+def watchers(seen):
+    return watch(seen, AgentHook.ON_TURN_ERROR, TurnHook.ON_ERROR)
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
@@ -207,3 +212,92 @@ async def test_is_cut_also_by_the_end_of_the_loop(caplog):
     assert [text for text in caplog.messages if "dropped" in text] == [
         "worker was cut on 'message' and raised, which is dropped:"
     ]
+
+
+class Ignores:
+    """Ignores its cancellation in its first run, until it is released; then it does what it says."""
+
+    def __init__(self, late):
+        self.runs = 0
+        self.released = asyncio.Event()
+        self._late = late
+
+    async def __call__(self):
+        self.runs += 1
+        if self.runs > 1:
+            await asyncio.sleep(50)
+            return
+        while not self.released.is_set():
+            try:
+                await self.released.wait()
+            except asyncio.CancelledError:
+                continue
+        if self._late is not None:
+            raise self._late
+        return
+
+
+def told_of(events):
+    return [type(event) for event in events if isinstance(event, (TurnStarted, TurnCompleted, TurnFailed))]
+
+
+ABANDONED = [place for place in PLACES if place not in {"on_message", AgentHook.BEFORE_PUT, AgentHook.AFTER_PUT}]
+
+
+@pytest.mark.parametrize("late", [None, OSError("late")], ids=repr)
+@pytest.mark.parametrize("place", ABANDONED, ids=str)
+class TestThatIgnoresItAndIsAbandoned:
+    @pytest.mark.parametrize("how", ["killed", "stopped"])
+    async def test_has_ended_once_for_who_reads_the_events(self, place, late, how):
+        ignores = Ignores(late)
+        agent, turn = make(place, ignores)
+        if place is AgentHook.AFTER_TURN:
+            turn = Turn("then")  # with no other to put behind the hook
+        async with ActorSystem("s") as system:
+            events = system.events()
+            system.spawn(agent, shutdown=1)
+            agent.tell(turn)
+            await asyncio.sleep(1)
+            agent.ref.kill() if how == "killed" else await system.root.stop("worker")
+            await agent.ref.wait_stopped()
+            ignores.released.set()
+            await asyncio.sleep(1)
+        assert told_of([event async for event in events]) == [TurnStarted, TurnFailed]
+
+    async def test_has_ended_once_in_each_run_and_the_late_one_changes_nothing(self, place, late, seen):
+        ignores = Ignores(late)
+        events = AgentHook.ON_TURN_VALUE, AgentHook.AFTER_TURN, AgentHook.ON_TURN_ERROR, TurnHook.ON_ERROR
+        agent, turn = make(place, ignores, watch(seen, *events))
+        policy = Supervision(strategy=Strategy.ONE_FOR_ALL, decide={OSError: Directive.RESUME})
+        async with ActorSystem("s", supervision=policy) as system:
+            events = system.events()
+            failing = system.spawn(Fails)
+            system.spawn(agent, shutdown=1)
+            agent.tell(turn)
+            await asyncio.sleep(1)
+            failing.tell("now")
+            await asyncio.sleep(10)
+            assert ignores.runs == 2
+            before = turn.running, turn.stop_reason, [*seen], system.statistics()
+            ignores.released.set()
+            await asyncio.sleep(1)
+            assert (turn.running, turn.stop_reason, seen, system.statistics()) == before
+            await system.wait_idle()
+            end = TurnFailed if place in LATE else TurnCompleted
+            assert agent.ref.statistics().handled == (0 if place in LATE else 2 if place is AgentHook.AFTER_TURN else 1)
+        told = told_of([event async for event in events])
+        assert told[:4] == [TurnStarted, TurnFailed, TurnStarted, end]
+        assert len(told) == (6 if place is AgentHook.AFTER_TURN else 4)
+
+
+async def test_that_ignores_that_its_time_is_up_has_ended_once():
+    ignores = Ignores(None)
+    agent, turn = make("tool", ignores)
+    turn.timeout = 1
+    async with ActorSystem("s", supervision=Supervision(decide={TimeoutError: Directive.RESUME})) as system:
+        events = system.events()
+        system.spawn(agent, shutdown=1)
+        agent.tell(turn)
+        await system.wait_idle()
+        ignores.released.set()
+    assert told_of([event async for event in events]) == [TurnStarted, TurnFailed]
