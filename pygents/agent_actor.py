@@ -21,6 +21,7 @@ from pykka import ActorDeadError
 
 from pygents.acceptance import check_turn, due, has_failed, is_turn, set_due, work_in
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log, show
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.actors.reply import Reply
 from pygents.agent_cell import AgentCell
@@ -157,7 +158,8 @@ class AgentActor(AsyncActor):
         if current is not None:
             turn = current.message
             if has_failed(turn):
-                logger.warning("%s does not restore %r, which had ended: %s", self, turn, turn.stop_reason)
+                text = "%s does not restore %s, which had ended: %s"
+                log(logging.WARNING, text, self, show(turn), turn.stop_reason, to=logger)
             else:
                 set_due(turn, left)
                 self.actor_inbox.hold(current)

@@ -5,6 +5,7 @@ from asyncio import CancelledError
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from pygents.actors.answers import log, show
 from pygents.deciding import is_denial
 from pygents.errors import TurnCancelledError, TurnTimeoutError
 from pygents.hooks import TurnHook
@@ -88,7 +89,8 @@ async def _handle(turn: "Turn[Any]", hook_type: TurnHook, failure: BaseException
     try:
         await run_failure_hooks(turn.hooks, hook_type, failure, *args)
     except (CancelledError, GeneratorExit) as cut:  # the consumer's own: it goes first, and hides the failure
-        logger.error("The consumer of %r was cancelled while this was being handled:", turn, exc_info=failure)  # noqa: TRY400 (not the one caught)
+        text = "The consumer of %s was cancelled while this was being handled:"
+        log(logging.ERROR, text, show(turn), error=failure, to=logger)
         cut.__dict__["_hides"] = turn, failure  # named: on its way out it may pass turns around this one
         raise
 

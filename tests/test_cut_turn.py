@@ -234,7 +234,6 @@ class Ignores:
                 continue
         if self._late is not None:
             raise self._late
-        return
 
 
 def told_of(events):

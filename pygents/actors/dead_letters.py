@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from pygents.actors.answers import log, show
 from pygents.actors.events import EventStream, Subscription
 
 __all__ = ["DeadLetter", "DeadLetterReason", "DeadLetters"]
-
-logger = logging.getLogger("pygents.actors")
 
 
 class DeadLetterReason(Enum):
@@ -107,7 +106,7 @@ class DeadLetters:
                 self._dropped += 1
             self._letters.append(letter)
         if lost is not None:
-            logger.warning("The oldest of %d dead letters is dropped: %r", self._capacity, lost)
+            log(logging.WARNING, "The oldest of %d dead letters is dropped: %s", self._capacity, show(lost))
         self._stream.publish(letter)
 
     def where(self, *, recipient: str | None = None, reason: DeadLetterReason | None = None) -> list[DeadLetter]:

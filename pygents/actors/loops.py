@@ -24,6 +24,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from pygents.actors.answers import log
+
 __all__ = [
     "KnownLoop",
     "LoopEndedError",
@@ -34,8 +36,6 @@ __all__ = [
     "known_loop",
     "resolve_from_anywhere",
 ]
-
-logger = logging.getLogger("pygents.actors")
 
 
 class LoopEndedError(RuntimeError):
@@ -114,9 +114,8 @@ async def _end(member: Member) -> None:
     """End an actor; a fault of the machinery must not keep the older ones from their ``on_stop``."""
     try:
         await member()
-    except Exception:
-        with suppress(BaseException):
-            logger.critical("an actor could not be ended with its loop:", exc_info=True)
+    except Exception as error:  # noqa: BLE001 (logged)
+        log(logging.CRITICAL, "an actor could not be ended with its loop:", error=error)
 
 
 class LoopThread:

@@ -13,6 +13,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pygents.actors.answers import log
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
 from pygents.actors.idleness import wait_until_idle
 from pygents.actors.reply import Reply
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from pygents.actors.system import ActorSystem
 
 __all__ = ["Shutdown"]
-
-logger = logging.getLogger("pygents.actors")
 
 
 class Shutdown:
@@ -42,7 +41,7 @@ class Shutdown:
     def note_abandoned(self, path: str) -> None:
         """Count a handler that ignores its cancellation."""
         self._abandoned.append(path)
-        logger.error("%s ignores its cancellation, and is abandoned", path)
+        log(logging.ERROR, "%s ignores its cancellation, and is abandoned", path)
 
     def note_dead(self, letter: DeadLetter) -> None:
         """Count a message that is cut from the beginning of the shutdown on."""
@@ -90,4 +89,5 @@ class Shutdown:
                 await wait_until_idle(self._system.root)
         except TimeoutError:
             seconds = self._system.now() - began
-            logger.warning("%r: the queued work was not done within %s seconds", self._system, seconds)
+            text = "%r: the queued work was not done within %s seconds"
+            log(logging.WARNING, text, self._system, seconds)

@@ -19,6 +19,7 @@ from typing import Any, Self
 from pykka import ActorDeadError
 
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log
 from pygents.actors.body import Body
 from pygents.actors.bulletin import Bulletin
 from pygents.actors.checks import checked, checked_name, checked_seconds
@@ -43,8 +44,6 @@ from pygents.actors.tree import draw
 from pygents.errors import SystemFailedError
 
 __all__ = ["ActorSystem"]
-
-logger = logging.getLogger("pygents.actors")
 
 _DEAD_LETTERS = 10_000
 
@@ -173,7 +172,7 @@ class ActorSystem:
         if error is None or isinstance(error, asyncio.CancelledError):  # which stays pending, as in a TaskGroup
             raise failed
         if not isinstance(error, Exception):  # a KeyboardInterrupt goes first
-            logger.error("%s", failed, exc_info=failed)
+            log(logging.ERROR, "%s", failed, error=failed)
             return
         msg = f"the actor system {self.name!r} failed, and so did the body"
         raise ExceptionGroup(msg, [failed, error])
@@ -369,7 +368,7 @@ class ActorSystem:
                 if not isinstance(error, (Exception, asyncio.CancelledError)):
                     raise
                 if not isinstance(error, asyncio.CancelledError):
-                    logger.critical("%r: its own machinery failed", self, exc_info=error)
+                    log(logging.CRITICAL, "%r: its own machinery failed", self, error=error)
 
         def begin() -> None:
             task = self.loop.create_task(run())
