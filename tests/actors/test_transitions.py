@@ -268,3 +268,28 @@ async def test_a_child_that_is_killed_before_it_is_started_ends(kind, monkeypatc
         assert await ref.wait_stopped() is Ended.KILLED
         assert ref not in ActorRegistry.get_all()
         assert system.root.nodes() == []
+
+
+async def test_a_temporary_child_that_escalates_is_not_started_again_although_another_restart_overtakes_that():
+    class SlowAgain(Worker):
+        async def on_restart(self, failure):
+            await asyncio.sleep(5)
+
+    class Escalates(AsyncActor):
+        def on_start(self):
+            log.append("start")
+            raise KeyError
+
+        def on_restart(self, failure):
+            log.append("restart")
+
+    log, everybody = [], Supervision(strategy=Strategy.ONE_FOR_ALL)
+    async with ActorSystem("s", supervision=everybody) as system:
+        failing = system.spawn(SlowAgain, [], "a")
+        team = system.supervisor("team", Supervision(decide={KeyError: Directive.ESCALATE}))
+        failing.tell(ValueError("above"))
+        await asyncio.sleep(1)  # the team is down, and waits for its turn to start again
+        ref = team.spawn(Escalates, restart=Restart.TEMPORARY)
+        assert await ref.wait_stopped() is Ended.FAILED
+        await system.wait_idle()
+    assert log == ["start"]
