@@ -7,11 +7,12 @@ during ``run()``.
 
 from collections.abc import Iterable, Mapping
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast, override
 
 from pygents.acceptance import check_turn, due
 from pygents.actors.checks import check_timeout
 from pygents.actors.control import BY_REQUEST
+from pygents.actors.spawner import Spawner
 from pygents.agent_actor import AgentActor
 from pygents.agent_fields import CHECKS, check_accepted, checked_description, checked_tools, stored_due, stored_work
 from pygents.agent_hooks import outside_turns
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Agent"]
 
 
-class Agent:
+class Agent(Spawner):
     """Runs turns, one at a time, in the order they arrive, and streams their results.
 
     Constructing an agent starts its actor and takes its name; `stop` ends both. The registry holds the agent by its
@@ -174,15 +175,9 @@ class Agent:
         await outside_turns(self._actor.put(self, check_turn(self, turn), send))
         return await replies[0].get_async(timeout=timeout)
 
-    def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
-        """Start a child of this agent, which lives in a system; see `pygents.actors.Supervisor.spawn`.
-
-        Raises:
-            RuntimeError: if the agent lives in no system
-            Exception: as the supervisor's ``spawn``
-
-        """
-        return self._actor.spawn(kind, *args, **options)
+    @override
+    def _supervisor_below(self) -> "Supervisor":
+        return self._actor._supervisor_below()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] (its actor's)
 
     def _check_lives(self, verb: str) -> None:
         if self._actor.child is None and self.ref.is_alive():

@@ -124,7 +124,7 @@ class Hand:
 
     def _complete_later(self, envelope: Work) -> None:
         """Leave a turn whose returned turn has not been put to the next drain; spend any other."""
-        if self._inbox.replaced or not isinstance(envelope.message.output, Turn):
+        if self._inbox.contents()[0] is not envelope or not isinstance(envelope.message.output, Turn):
             self.spend(envelope, None)
 
     async def _fail_late(self, agent: "Agent", envelope: Work, error: BaseException) -> None:

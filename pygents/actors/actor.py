@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from inspect import CO_ASYNC_GENERATOR
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, override
 
 from pykka import ActorDeadError, Future
 from pykka._envelope import Envelope
@@ -24,6 +24,7 @@ from pygents.actors.mailbox import Mailbox
 from pygents.actors.ref import ActorRef
 from pygents.actors.registry import adapt_registry
 from pygents.actors.reply import Reply
+from pygents.actors.spawner import Spawner
 from pygents.actors.supervision import Supervision
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from pykka import ActorRef as PykkaRef
 
-    from pygents.actors.child_spec import Spawnable
+    from pygents.actors.supervisor import Supervisor
 
     class Actor:
         """pykka's ``Actor`` to type checkers, with ``on_*`` methods that may be ``async def`` below it.
@@ -77,7 +78,7 @@ adapt_registry()
 _starting = threading.local()  # in `made`: the actors whose constructors have run in this thread's innermost start()
 
 
-class AsyncActor(Actor):
+class AsyncActor(Actor, Spawner):
     """An actor on an event loop; see `pykka.Actor` for the life of an actor and its methods.
 
     ``on_start``, ``on_stop``, ``on_failure``, ``on_receive`` and methods that are called through a proxy may be plain
@@ -156,26 +157,16 @@ class AsyncActor(Actor):
 
         """
 
-    def spawn[A: AsyncActor](self, kind: "type[A] | Spawnable", *args: Any, **options: Any) -> ActorRef[A]:
-        """Start a child of this actor; arguments as for a supervisor's ``spawn``.
-
-        It is stopped before this actor, also when this actor is restarted. This class's attribute ``supervision``, if
-        it has one, rules its children.
-
-        Raises:
-            RuntimeError: if this actor is no supervisor's child itself
-            ActorDeadError: if it has stopped
-            Exception: as a supervisor's ``spawn``
-
-        """
-        spawn = getattr(self._actor_ref._find_cell(), "spawn", None)
+    @override
+    def _supervisor_below(self) -> "Supervisor":
+        below: Callable[[], Supervisor] | None = getattr(self._actor_ref._find_cell(), "supervisor_below", None)
         if self.actor_inbox.closed:
             msg = f"{self._actor_ref} has stopped and takes no more children"
             raise ActorDeadError(msg)
-        if spawn is None:
+        if below is None:
             msg = f"{self} has no supervisor, so it can have no children: spawn it in an ActorSystem"
             raise RuntimeError(msg)
-        return cast("ActorRef[A]", spawn(kind, *args, **options))
+        return below()
 
     @property
     def actor_ref(self) -> ActorRef[Self]:

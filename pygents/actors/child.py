@@ -54,7 +54,6 @@ from pygents.errors import TurnCancelledError
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
     from pygents.actors.dead_letters import DeadLetter
-    from pygents.actors.ref import ActorRef
     from pygents.actors.supervisor import Supervisor
 
 __all__ = ["Child"]
@@ -212,12 +211,12 @@ class Child[A: AsyncActor](Cell[A]):
         """Send the actor a message that was a dead letter, its own or another's."""
         self.ref.tell(letter.message)
 
-    def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
-        """Start a child of the actor."""
+    def supervisor_below(self) -> "Supervisor":
+        """Return the supervisor of the actor's own children."""
         with self.system.lock:
             if self.children is None:
                 self.children = self.parent.below(self)
-        return self.children.spawn(kind, *args, **options)
+        return self.children
 
     def attend_soon(self) -> None:
         """Have what has just been said attended to."""

@@ -85,15 +85,14 @@ async def _restart_alone(child: "Child[Any]", failure: BaseException | None, del
 
 async def _apply(child: "Child[Any]", directive: Directive, error: BaseException) -> None:
     child.course.halt = True
-    if directive is Directive.RESTART and child.spec.restart is not Restart.TEMPORARY:
+    delay: float | None = None
+    if directive is Directive.ESCALATE:
+        child.parent.fail(error)
+    if directive is Directive.STOP or child.spec.restart is Restart.TEMPORARY:
+        await end(child, error, Ended.FAILED)
+        return
+    if directive is Directive.RESTART:
         delay = child.parent.ask_restart(child, error)
-    else:
-        delay = None
-        if directive is Directive.ESCALATE:
-            child.parent.fail(error)
-        if directive is not Directive.ESCALATE or child.spec.restart is Restart.TEMPORARY:
-            await end(child, error, Ended.FAILED)
-            return
     child.settle()  # what has to follow has been asked for
     await _restart_alone(child, error, delay)
 

@@ -164,9 +164,7 @@ class Mailbox[T]:
             raise
 
     def put_in_place(self, item: T) -> None:
-        """Append an item in the place of the one in hand, in one step, so that a snapshot sees exactly one of them.
-
-        The one in hand stays there until it has ended: it is only that `contents` does not see it any more.
+        """Append an item in the place of the one in hand, which stays there, but for `contents`: it sees one of them.
 
         Raises:
             ActorDeadError: if the mailbox is closed
@@ -175,7 +173,7 @@ class Mailbox[T]:
         with self._lock:
             if self._closed:
                 raise ActorDeadError(_CLOSED)
-            self._replaced = self._in_hand
+            _stale, self._replaced = self._replaced, self._in_hand  # it goes at the end, with the lock free
             self._items.append(item)
 
     def take(self) -> T | None:
@@ -205,11 +203,6 @@ class Mailbox[T]:
         """The item taken last, until it is done."""
         return self._in_hand
 
-    @property
-    def replaced(self) -> bool:
-        """Whether there is one in hand that another item is in the place of; for the holder of the claim."""
-        return self._replaced is not None and self._replaced is self._in_hand
-
     def done(self, item: T) -> None:
         """Drop the item in hand, if it is this one: it has ended."""
         if self._in_hand is item:
@@ -224,7 +217,8 @@ class Mailbox[T]:
         """Drop an item that is in hand or was cleared, and count it as failed or lost."""
         with self._lock:
             if self._in_hand is item:
-                self._in_hand = self._replaced = None
+                self._in_hand = None
+                _stale, self._replaced = self._replaced, None
             elif self._cleared and item in self._cleared:
                 self._cleared -= {item}  # not remove: after a call others may look
                 self._taken += 1
@@ -256,7 +250,8 @@ class Mailbox[T]:
         with self._lock:
             if self._closed or self._in_hand is not item:
                 return False
-            self._in_hand = self._replaced = None
+            self._in_hand = None
+            _stale, self._replaced = self._replaced, None
             if self._left_out is not item:
                 self._taken -= 1
             self._left_out = None
@@ -375,7 +370,8 @@ class Mailbox[T]:
                 left = [self._in_hand, *left]
                 if self._left_out is not self._in_hand:
                     self._taken -= 1
-                self._in_hand = self._left_out = self._replaced = None
+                self._in_hand = self._left_out = None
+            _stale, self._replaced = self._replaced, None
             if self._cleared is not None:
                 self._cleared |= {*left}
             self._items = empty
@@ -408,8 +404,7 @@ class Mailbox[T]:
     def contents(self) -> tuple[T | None, list[T]]:
         """Return the item in hand and the queued ones, oldest first, as they are at one moment."""
         with self._lock:
-            replaced = self._replaced  # first: `done` takes no lock, and rids itself of this one last
-            in_hand = self._in_hand
+            replaced, in_hand = self._replaced, self._in_hand  # in this order: `done` takes no lock
             return None if in_hand is replaced else in_hand, list(self._items)
 
     def census(self) -> Census[T]:

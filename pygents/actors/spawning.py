@@ -2,29 +2,21 @@
 
 # pyright: reportPrivateUsage=false
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from pygents.actors.actor import AsyncActor
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec, Spawnable
-from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, check_dispatcher
+from pygents.actors.dispatcher import LoopDispatcher, check_dispatcher
 from pygents.actors.supervision import Restart, Supervision
 
 if TYPE_CHECKING:
     from pygents.actors.cell import Cell
+    from pygents.actors.spawner import Options
     from pygents.actors.supervisor import Supervisor
 
-__all__ = ["Birth", "Options"]
-
-
-class Options(TypedDict):
-    """How a child is to be run, as a user says it."""
-
-    restart: Restart
-    supervision: Supervision | None
-    start_timeout: float
-    shutdown: float
+__all__ = ["Birth"]
 
 
 class Birth:
@@ -36,7 +28,7 @@ class Birth:
     """
 
     def __init__(
-        self, kind: "type[AsyncActor] | Spawnable", name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, kind: "type[AsyncActor] | Spawnable[Any]", name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self._kind = kind
         self._args = args
@@ -60,7 +52,7 @@ class Birth:
             raise TypeError(msg)
         self.name = self.default_name = kind.name
 
-    def spec(self, name: str, path: str, dispatcher: type[Dispatcher] | None, options: Options) -> ChildSpec:
+    def spec(self, name: str, path: str, options: "Options") -> ChildSpec:
         """Return how the child is to be run.
 
         Raises:
@@ -68,7 +60,7 @@ class Birth:
             ValueError: if the name is empty or has a slash, a time is not above zero, or nobody would run the child
 
         """
-        kind, own = self._kind, options["supervision"]
+        kind, own, dispatcher = self._kind, options["supervision"], options["dispatcher"]
         usual = kind.dispatcher if isinstance(kind, type) else LoopDispatcher
         given = usual if dispatcher is None else dispatcher
         check_dispatcher(name, given)

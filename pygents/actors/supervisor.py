@@ -15,24 +15,25 @@ Invariants:
 
 from collections.abc import Iterator, Sequence
 from random import random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, override
 
 from pykka import ActorDeadError, ActorRegistry
 
-from pygents.actors.actor import AsyncActor
 from pygents.actors.checks import checked, checked_name
 from pygents.actors.child import Child
-from pygents.actors.child_spec import Order, Spawnable
-from pygents.actors.dispatcher import Dispatcher
+from pygents.actors.child_spec import Order
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
-from pygents.actors.spawning import Birth, Options
+from pygents.actors.spawner import Options, Spawner
+from pygents.actors.spawning import Birth
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import BackoffClock, Directive, Restart, RestartWindow, Strategy, Supervision
 from pygents.actors.transitions import Transitions, hold, make_way
 from pygents.errors import TooManyRestartsError
 
 if TYPE_CHECKING:
+    from pygents.actors.actor import AsyncActor
+    from pygents.actors.child_spec import Spawnable
     from pygents.actors.system import ActorSystem
 
 __all__ = ["Supervisor"]
@@ -40,7 +41,7 @@ __all__ = ["Supervisor"]
 type Node = "Child[Any] | Supervisor"
 
 
-class Supervisor:
+class Supervisor(Spawner):
     """Keeps children running. Made by `ActorSystem.supervisor` or by another supervisor's."""
 
     def __init__(
@@ -85,45 +86,24 @@ class Supervisor:
 
     # What users do with it, on any thread.
 
-    def spawn[A: AsyncActor](  # noqa: PLR0913 (each is a part of a child specification)
+    @override
+    def _supervisor_below(self) -> "Supervisor":
+        return self
+
+    def start_child(
         self,
-        kind: type[A] | Spawnable,
-        *args: Any,
-        name: str | None = None,
-        restart: Restart = Restart.TRANSIENT,
-        supervision: Supervision | None = None,
-        start_timeout: float = 30.0,
-        shutdown: float = 5.0,
-        dispatcher: type[Dispatcher] | None = None,
-        **kwargs: Any,
-    ) -> ActorRef[A]:
-        """Start a child, and return its ref at once; its ``on_start`` runs on its own loop.
-
-        Args:
-            kind: the actor's class, or an agent
-            args: for its constructor, also when it is restarted
-            name: unique among its siblings; if none is given, the class's name and a number
-            restart: when it is started again
-            supervision: rules this child's own failures instead of the supervisor's, but for the strategy
-            start_timeout: seconds that ``on_start`` may take
-            shutdown: seconds it has to finish the message in hand and ``on_stop`` when it is told to stop
-            dispatcher: where its messages are handled, if not where its class says
-            kwargs: for its constructor
-
-        Raises:
-            TypeError: if an argument is of the wrong type
-            ValueError: if the name is empty, has a slash, or is taken, a time is not above zero, or the dispatcher
-                is one on which somebody has to drain the actor
-            ActorDeadError: if the supervisor has stopped
-            Exception: what the constructor raised
-
-        """
+        kind: "type[AsyncActor] | Spawnable[Any]",
+        name: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Options,
+    ) -> ActorRef[Any]:
+        """Start a child, as `spawn` says."""
         birth = Birth(kind, name, args, kwargs)
         label = self.system.new_name(birth.default_name) if birth.name is None else birth.name
-        options = Options(restart=restart, supervision=supervision, start_timeout=start_timeout, shutdown=shutdown)
-        spec = birth.spec(label, self.path_of(label), dispatcher, options)
+        spec = birth.spec(label, self.path_of(label), options)
         self._check_free(label)
-        return cast("ActorRef[A]", self._launch(birth.make(spec, self)))
+        return self._launch(birth.make(spec, self))
 
     def supervisor(
         self, name: str, supervision: Supervision | None = None, *, restart: Restart = Restart.TRANSIENT

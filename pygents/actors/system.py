@@ -14,19 +14,16 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, override
 
 from pykka import ActorDeadError
 
-from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import log
 from pygents.actors.body import Body
 from pygents.actors.bulletin import Bulletin
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
-from pygents.actors.child_spec import Spawnable
 from pygents.actors.dead_letters import DeadLetter, DeadLetters
-from pygents.actors.dispatcher import Dispatcher
 from pygents.actors.events import Subscription
 from pygents.actors.idleness import wait_until_idle
 from pygents.actors.insider import refuse_insiders
@@ -38,6 +35,7 @@ from pygents.actors.reply import Reply
 from pygents.actors.shutdown import Shutdown
 from pygents.actors.shutdown_report import ShutdownReport
 from pygents.actors.signals import in_place_of_signals
+from pygents.actors.spawner import Spawner
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Restart, Supervision
 from pygents.actors.supervisor import Supervisor
@@ -56,7 +54,7 @@ _SHUTDOWN_ADVICE = (
 )
 
 
-class ActorSystem:
+class ActorSystem(Spawner):
     """A tree of supervised actors, from ``async with`` (or ``with``, on a loop thread of its own) to its end.
 
     Leaving it is `shutdown` with ``drain=True``, or with ``drain=False`` if the body raised. When a failure comes up to
@@ -137,12 +135,8 @@ class ActorSystem:
             return
         thread = self._thread
         assert thread is not None  # noqa: S101 (entered)
-        raised = error
         try:
-            while (interrupt := self._leave_on(thread, raised)) is not None:
-                if isinstance(raised, KeyboardInterrupt):  # that was the second one
-                    self.root.kill_all()
-                raised = interrupt
+            raised = self._leave_on(thread, error)
         finally:
             thread.end()
             thread.thread.join()
@@ -152,13 +146,24 @@ class ActorSystem:
         if raised is not None and raised is not error:
             raise raised
 
-    def _leave_on(self, thread: LoopThread, error: BaseException | None) -> KeyboardInterrupt | None:
-        """Shut down on a loop thread; an interrupt, which is returned, leaves that going on there."""
-        try:
-            thread.run(self._leave(error))
-        except KeyboardInterrupt as interrupt:
-            return interrupt
-        return None
+    def _leave_on(self, thread: LoopThread, error: BaseException | None) -> BaseException | None:
+        """Shut down on a loop thread, and return what the body has raised, or an interrupt that has come since.
+
+        The first interrupt ends the draining, as a cancellation does; the second kills; the third comes out at once.
+        """
+        killed = False
+        while True:
+            try:
+                thread.run(self._leave(error))
+            except KeyboardInterrupt as interrupt:
+                if killed:
+                    raise
+                if isinstance(error, KeyboardInterrupt):
+                    killed = True
+                    self.root.kill_all()
+                error = interrupt
+            else:
+                return error
 
     def _check_not_entered(self) -> None:
         if self._loop is not None:
@@ -259,30 +264,9 @@ class ActorSystem:
         self.lock.check()
         return self._root
 
-    def spawn[A: AsyncActor](  # noqa: PLR0913 (as of a supervisor)
-        self,
-        kind: type[A] | Spawnable,
-        *args: Any,
-        name: str | None = None,
-        restart: Restart = Restart.TRANSIENT,
-        supervision: Supervision | None = None,
-        start_timeout: float = 30.0,
-        shutdown: float = 5.0,
-        dispatcher: type[Dispatcher] | None = None,
-        **kwargs: Any,
-    ) -> ActorRef[A]:
-        """Start an actor under the root supervisor; see `Supervisor.spawn`."""
-        return self.root.spawn(
-            kind,
-            *args,
-            name=name,
-            restart=restart,
-            supervision=supervision,
-            start_timeout=start_timeout,
-            shutdown=shutdown,
-            dispatcher=dispatcher,
-            **kwargs,
-        )
+    @override
+    def _supervisor_below(self) -> Supervisor:
+        return self.root
 
     def supervisor(
         self, name: str, supervision: Supervision | None = None, *, restart: Restart = Restart.TRANSIENT

@@ -82,6 +82,22 @@ class TestReentrance:
         mailbox.forget()
         assert free == [True]
 
+    @pytest.mark.parametrize("way", ["put_in_place", "put_back", "drop", "done", "clear"])
+    def test_so_may_one_that_was_replaced_and_has_gone_since(self, way):
+        class Item:
+            def __del__(self):
+                free.append(in_thread(lambda: mailbox.contents() and True)())
+
+        free = []
+        mailbox = opened(list)
+        mailbox.claim()
+        mailbox.hold(Item())
+        mailbox.put_in_place("next")
+        mailbox.take()
+        assert free == []
+        mailbox.clear() if way == "clear" else getattr(mailbox, way)("next")
+        assert free == [True]
+
 
 class Interrupts:
     """A lock out of one of whose methods a KeyboardInterrupt comes: when it has done its work, or instead of that."""

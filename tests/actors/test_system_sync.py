@@ -8,6 +8,7 @@ import pytest
 
 from pygents.actors import ActorDeadError, AsyncActor, Supervision
 from pygents.actors.child_spec import Order
+from pygents.actors.loops import LoopThread
 from pygents.actors.system import ActorSystem
 from pygents.errors import SystemFailedError
 from tests.actors.helpers import PATIENCE, Echo, cell_of, hang, until
@@ -115,6 +116,20 @@ class TestAnInterruptWhileItIsLeft:
             ref.tell(1)
             ref.tell(2)
         assert seen == expected
+        assert threads_of("s") == []
+
+    def test_comes_out_at_once_if_it_is_the_third_one(self, monkeypatch):
+        def run(thread, work):
+            work.close()
+            interrupts.append(KeyboardInterrupt())
+            raise interrupts[-1]
+
+        interrupts = []
+        monkeypatch.setattr(LoopThread, "run", run)
+        with pytest.raises(KeyboardInterrupt) as caught, ActorSystem("s") as system:
+            system.spawn(Echo)
+        assert len(interrupts) == 3
+        assert caught.value is interrupts[-1]
         assert threads_of("s") == []
 
     def test_goes_before_the_failure_of_the_system(self, caplog):

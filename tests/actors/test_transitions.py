@@ -335,3 +335,28 @@ async def test_stopping_all_children_is_no_restart_of_their_supervisor():
         assert not ref.is_alive()
         assert system.tree().endswith("team [one_for_one, 0 restarts]")
         assert await team.spawn(Worker, [], "next").ask_async("hello") == (1, "hello")
+
+
+async def test_a_temporary_child_that_escalates_is_not_started_again_although_another_restart_overtakes_that():
+    class SlowAgain(Worker):
+        async def on_restart(self, failure):
+            await asyncio.sleep(5)
+
+    class Escalates(AsyncActor):
+        def on_start(self):
+            log.append("start")
+            raise KeyError
+
+        def on_restart(self, failure):
+            log.append("restart")
+
+    log, everybody = [], Supervision(strategy=Strategy.ONE_FOR_ALL)
+    async with ActorSystem("s", supervision=everybody) as system:
+        failing = system.spawn(SlowAgain, [], "a")
+        team = system.supervisor("team", Supervision(decide={KeyError: Directive.ESCALATE}))
+        failing.tell(ValueError("above"))
+        await asyncio.sleep(1)  # the team is down, and waits for its turn to start again
+        ref = team.spawn(Escalates, restart=Restart.TEMPORARY)
+        assert await ref.wait_stopped() is Ended.FAILED
+        await system.wait_idle()
+    assert log == ["start"]
