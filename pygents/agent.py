@@ -281,7 +281,7 @@ class Agent(Spawner):
         consumer has not got the value yet, ``"put"`` if only a returned turn is to be put. It is missing otherwise.
 
         Raises:
-            TypeError: if a turn has an async dynamic argument
+            TypeError: if a turn has an async dynamic argument, or has lost its tool since it was put
 
         """
         current, queued = self._actor.snapshot()

@@ -76,11 +76,10 @@ class AgentCell(Cell[AsyncActor]):
         self.answer_unhandled([*cut, *rest])
         self.watches.end(how)
 
-    def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
+    def lose_loop(self) -> None:
         """End because the loop was closed on which somebody drained the agent."""
         if self.inbox.closed:
-            return False
+            return
         left = self.inbox.close()
         self.leave_pykka()
-        self.let_go([envelope for envelope in left if envelope is not refused], Ended.LOOP_CLOSED)
-        return any(envelope is refused for envelope in left)
+        self.let_go(left, Ended.LOOP_CLOSED)

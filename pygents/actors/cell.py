@@ -314,22 +314,17 @@ class Cell[A: AsyncActor]:
             log(logging.ERROR, text, self.label)
         self.let_go(rest)
 
-    def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
-        """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread, maybe by several.
-
-        Returns whether nobody has begun to handle `refused`; its sender answers for it then.
-        """
+    def lose_loop(self) -> None:
+        """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread, maybe by several."""
         was_closed = self.inbox.closed
         self.inbox.close()
         self.leave_pykka()
-        given_back = refused is not None and self.inbox.withdraw(refused)
         self.answer_unhandled(self.inbox.clear())
         self.dispatcher.discard(self.end_with_loop)
         if not was_closed:
             text = "%s ends without on_stop: its event loop was closed before it was stopped"
             log(logging.WARNING, text, self.label)
         self.watches.end(Ended.LOOP_CLOSED)
-        return given_back
 
     def leave_pykka(self) -> None:
         """Be dead to pykka, which logs it; a handler of the log that raises must not keep the rest from its end."""
