@@ -299,6 +299,8 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
                 envelope.reply_to.fail_in_child(error)
         if (cell := self._find_cell()) is not None:
             self._past, self._cell = cell.statistics(), None
+        if self._watches is not None:
+            self._watches.leave_behind()
         cast("Flag", self.actor_stopped).set_in_child()
 
     def _request_stop(self, *, own: bool = False) -> Reply[bool]:
