@@ -6,7 +6,7 @@ from pygents.actors.answers import show
 from pygents.outcome import Due, StopReason
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
-from pygents.work import Work
+from pygents.work import Accepted, Work
 
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
@@ -81,9 +81,12 @@ def set_due(turn: Turn[Any], left: Due) -> None:
 def work_in(inbox: "Mailbox[Envelope[Any]]", agent: "Agent") -> tuple[Work | None, list[Work]]:
     """Return the turn in hand and the queued ones, as they are at one moment.
 
-    What the agent was told that it cannot run is left out: it is not its work, and could not be restored.
+    What the agent was told that it cannot run is left out: it is not its work, and could not be restored. What it has
+    accepted is in it, though it may fail by now when the agent comes to it.
     """
     in_hand, queued = inbox.contents()
     current = None if in_hand is None else in_hand.message
-    work: list[Work] = [envelope for envelope in queued if is_work(agent, envelope.message)]
+    work: list[Work] = [
+        envelope for envelope in queued if isinstance(envelope, Accepted) or is_work(agent, envelope.message)
+    ]
     return in_hand if is_turn(current) and not has_failed(current) else None, work

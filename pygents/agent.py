@@ -328,7 +328,7 @@ class Agent(Spawner):
         ``paused`` is if the agent is not.
 
         Raises:
-            TypeError: if a turn has an async dynamic argument
+            TypeError: if a turn has an async dynamic argument, or has lost its tool since it was put
 
         """
         current, queued = self._actor.snapshot()

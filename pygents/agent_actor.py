@@ -191,7 +191,7 @@ class AgentActor(AsyncActor):
         """
         try:
             # What make_work() does, without the cost of a call for every turn.
-            self.actor_inbox.put(Accepted(turn) if decision is None else DecidedWork(turn, decision))
+            self.cell.ref._send(Accepted(turn) if decision is None else DecidedWork(turn, decision))  # noqa: SLF001 (its own)
         except ActorDeadError:
             raise self._stopped() from None
 
@@ -206,7 +206,7 @@ class AgentActor(AsyncActor):
         work = make_work(turn, decision)
         work.reply_to = reply
         try:
-            self.actor_inbox.put(work)
+            self.cell.ref._send(work)  # noqa: SLF001 (likewise)
         except ActorDeadError:
             raise self._stopped() from None
         return reply

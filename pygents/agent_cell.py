@@ -125,11 +125,10 @@ class AgentCell(Cell[AsyncActor]):
         else:
             self._finish(rest)
 
-    def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
+    def lose_loop(self) -> None:
         """End because the loop was closed on which somebody drained the agent."""
         if self.inbox.closed:
-            return False
+            return
         left = self.inbox.close()
         self.leave_pykka()
-        self.let_go([envelope for envelope in left if envelope is not refused], Ended.LOOP_CLOSED)
-        return any(envelope is refused for envelope in left)
+        self.let_go(left, Ended.LOOP_CLOSED)

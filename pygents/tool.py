@@ -95,7 +95,7 @@ def tool(
         check_fixed(fn, fixed_kwargs, "Tool")
         kind = GeneratorTool[..., Any] if inspect.isasyncgenfunction(fn) else CoroutineTool[..., Any]
         metadata = ToolMetadata(fn.__name__, fn.__doc__)
-        made = kind(fn, metadata, CrossLoopLock() if lock else None, list(own_hooks), fixed_kwargs)
+        made = kind(fn, metadata, CrossLoopLock() if lock else None, own_hooks, fixed_kwargs)
         ToolRegistry.register(made)
         return made
 

@@ -19,7 +19,7 @@ from pygents.decorated import Decorated
 from pygents.errors import TurnDeniedError
 from pygents.generators import begin
 from pygents.hooks import ToolHook
-from pygents.intercept import hooks_for, run_hooks
+from pygents.intercept import check_hooks, hooks_for, run_hooks
 from pygents.task_watch import Outcome
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class _ToolFunction[**P, R](Decorated):
         self.lock = lock
         self.hooks = hooks
         self._fixed = fixed
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, check_hooks(value) if name == "hooks" else value)
 
     def __repr__(self) -> str:
         return f"<tool {self.__name__!r}>"

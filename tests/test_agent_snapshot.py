@@ -439,6 +439,26 @@ async def test_a_snapshot_can_be_restored_though_the_agent_was_told_what_it_does
     assert "'a' does not accept tool 'fail'" in caplog.text
 
 
+async def test_a_snapshot_has_a_turn_that_was_put_though_its_tool_was_taken_away_meanwhile(agent):
+    await agent.put(Turn("fail", ["x"]))
+    agent.tools.remove(ToolRegistry.get("fail"))
+    data = agent.to_dict()
+    assert [turn["tool_name"] for turn in data["queue"]] == ["fail"]
+    for take_over in (lambda: restored(data), lambda: agent.branch("b"), lambda: setattr(agent, "tools", [])):
+        with pytest.raises(ValueError, match="does not accept tool 'fail', which a queued turn names"):
+            take_over()
+    data["tool_names"].append("fail")
+    assert len(restored(data).to_dict()["queue"]) == 1
+
+
+async def test_a_turn_that_has_lost_its_tool_since_it_was_put_cannot_be_stored(agent):
+    turn = Turn("work", ["x"])
+    await agent.put(turn)
+    turn.tool = None
+    with pytest.raises(TypeError, match="Turn has no tool: it cannot be stored"):
+        agent.to_dict()
+
+
 @pytest.mark.parametrize(
     ("reason", "values"), [("error", ["x"]), ("timeout", ["x"]), ("completed", ["x"]), ("cancelled", ["c", "x"])]
 )

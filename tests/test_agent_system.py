@@ -365,6 +365,30 @@ async def test_an_agent_that_has_lived_in_a_system_is_collected_as_any_other(too
     assert trace() is None
 
 
+@pytest.mark.parametrize("verb", ["tell", "put", "ask"])
+@pytest.mark.parametrize("busy", [False, True])
+def test_an_agent_whose_loop_was_closed_by_hand_refuses_a_turn(agent, verb, busy):
+    loop = asyncio.new_event_loop()
+
+    async def enter():
+        system = await ActorSystem("s").__aenter__()
+        return system, system.spawn(agent)
+
+    system, ref = loop.run_until_complete(enter())
+    if busy:
+        ref.tell(Turn("square", args=[2]))
+    loop.close()
+
+    async def send():
+        sent = getattr(agent, verb)(Turn("square", args=[3]))
+        await (asyncio.sleep(0) if sent is None else sent)
+
+    with pytest.raises(ActorDeadError):
+        asyncio.run(send())
+    assert [letter.message.args for letter in system.dead_letters] == [[2]] * busy
+    assert system.statistics().accepted == busy
+
+
 class Stubborn:
     """Ignores its cancellation in its first run, until it is released."""
 

@@ -149,6 +149,13 @@ class TestDecorator:
                 tool(hooks=wrong)
         assert ToolRegistry.all() == []
 
+    @pytest.mark.parametrize("wrong", [5, "audit", [5], [print]], ids=repr)
+    def test_refuses_hooks_that_are_none_when_they_are_set(self, kind, wrong):
+        made = make(kind, echo)
+        with pytest.raises(TypeError, match="hook"):
+            made.hooks = wrong
+        assert made.hooks == []
+
     def test_takes_its_options_by_name_only(self):
         async def greet(): ...
 

@@ -339,9 +339,9 @@ class Cell[A: AsyncActor]:
         """End because the loop is about to close; called on the loop."""
         await end_with_loop(self)
 
-    def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
+    def lose_loop(self) -> None:
         """End because the loop has gone; see `loop_end.lose_loop`. Called on any thread, maybe by several."""
-        return lose_loop(self, refused)
+        lose_loop(self)
 
     def leave_pykka(self) -> None:
         """Be dead to pykka, which logs it; a handler of the log that raises must not keep the rest from its end."""

@@ -395,10 +395,9 @@ class Child[A: AsyncActor](Cell[A]):
         tell_of_end(self, how)
 
     @override
-    def lose_loop(self, refused: Envelope[Any] | None = None) -> bool:
-        given_back = super().lose_loop(refused)
+    def lose_loop(self) -> None:
+        super().lose_loop()
         tell_of_end(self, Ended.LOOP_CLOSED)
-        return given_back
 
     @override
     def answer_unhandled(self, envelopes: Sequence[Envelope[Any]]) -> None:

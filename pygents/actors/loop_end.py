@@ -12,8 +12,6 @@ from pygents.actors.lane import end_control
 from pygents.actors.watch import Ended
 
 if TYPE_CHECKING:
-    from pykka._envelope import Envelope
-
     from pygents.actors.cell import Cell
 
 __all__ = ["end_with_loop", "lose_loop"]
@@ -32,15 +30,11 @@ async def end_with_loop(cell: "Cell[Any]") -> None:
         cell.activation = None
 
 
-def lose_loop(cell: "Cell[Any]", refused: "Envelope[Any] | None" = None) -> bool:
-    """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread, maybe by several.
-
-    Returns whether nobody has begun to handle `refused`; its sender answers for it then.
-    """
+def lose_loop(cell: "Cell[Any]") -> None:
+    """End because the loop has gone; ``on_stop`` has no loop to run on. Called on any thread, maybe by several."""
     was_closed = cell.inbox.closed
     cell.inbox.close()
     cell.leave_pykka()
-    given_back = refused is not None and cell.inbox.withdraw(refused)
     end_control(cell)
     cell.answer_unhandled(cell.inbox.clear())
     cell.dispatcher.discard(cell.end_with_loop)
@@ -48,4 +42,3 @@ def lose_loop(cell: "Cell[Any]", refused: "Envelope[Any] | None" = None) -> bool
         text = "%s ends without on_stop: its event loop was closed before it was stopped"
         log(logging.WARNING, text, cell.label)
     cell.watches.end(Ended.LOOP_CLOSED)
-    return given_back

@@ -258,15 +258,6 @@ class Mailbox[T]:
             self._items.appendleft(item)
             return True
 
-    def withdraw(self, item: T) -> bool:
-        """Take back what was put, if it is still queued, and return whether it is."""
-        with self._lock:
-            try:
-                self._items.remove(item)
-            except ValueError:
-                return False
-            return True
-
     def claim(self) -> bool:
         """Try to get the right to take items."""
         with self._lock:

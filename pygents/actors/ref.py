@@ -81,19 +81,10 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
             ActorDeadError: if the actor takes no more messages
 
         """
-        envelope: Envelope[Any] = Sent(message)
         try:
-            self.actor_inbox.put(envelope)
+            self._send(Sent(message))
         except ActorDeadError:
-            self._notice_a_closed_loop()
             raise self._dead() from None
-        except LoopEndedError:
-            lost = True
-        else:
-            dispatcher = self._dispatcher
-            lost = dispatcher is not None and dispatcher.ended and not self.actor_inbox.closed
-        if lost and self._lose_loop(envelope):  # if it is not there any more, it was handled or answered for
-            raise self._dead()
 
     @overload
     def ask(self, message: object, *, block: Literal[False], timeout: float | None = None) -> Reply[Any]: ...
@@ -126,18 +117,10 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         reply: Reply[Any] = Reply(self)
         if block and (timeout is None or timeout > 0) and not self.actor_inbox.closed:
             self._refuse_to_block()
-        envelope: Envelope[Any] = Sent(message, reply)
         try:
-            self.actor_inbox.put(envelope)
+            self._send(Sent(message, reply))
         except ActorDeadError:
-            self._notice_a_closed_loop()
             reply.fail(self._dead())
-        except LoopEndedError:
-            self._refuse(envelope, reply)
-        else:
-            dispatcher = self._dispatcher
-            if dispatcher is not None and dispatcher.ended and not self.actor_inbox.closed:
-                self._refuse(envelope, reply)
         return reply.get(timeout=timeout) if block else reply
 
     @overload
@@ -358,6 +341,8 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
                 envelope.reply_to.fail_in_child(error)
         if (cell := self._find_cell()) is not None:
             self._past, self._cell = cell.statistics(), None
+        if self._watches is not None:
+            self._watches.leave_behind()
         cast("Flag", self.actor_stopped).set_in_child()
 
     def _request_stop(self, *, own: bool = False) -> Reply[bool]:
@@ -366,24 +351,34 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         if own or runs_here(self):
             stop = OwnStop()
             stop.life = getattr(self._find_cell(), "restarts", 0)
-        envelope = Envelope(stop, reply_to=reply)
+        self._notice_a_closed_loop()
         try:
-            self.actor_inbox.put_stop(envelope)
+            self.actor_inbox.put_stop(Envelope(stop, reply_to=reply))
             loop = self.serving_loop  # also the loop of who drained the actor
             if loop is not None and loop.is_closed():
                 self._lose_loop()
         except ActorDeadError:
-            self._notice_a_closed_loop()
             reply.set(False)
         except LoopEndedError:
-            if self._lose_loop(envelope):
-                reply.set(False)
+            self._lose_loop()
         return reply
 
-    def _refuse(self, envelope: "Envelope[Any]", reply: Reply[Any]) -> None:
-        """Fail an ask on whose behalf nothing will run; if somebody has taken the message, they answer."""
-        if self._lose_loop(envelope):
-            reply.fail(self._dead())
+    def _send(self, envelope: "Envelope[Any]") -> None:
+        """Put a message into the mailbox, unless the loop that would have to handle it is closed.
+
+        If that happens just after the look, the message was accepted, and is answered for as all that is queued is.
+
+        Raises:
+            ActorDeadError: if the actor takes no more messages
+
+        """
+        dispatcher = self._dispatcher
+        if dispatcher is not None and dispatcher.ended:
+            self._lose_loop()
+        try:
+            self.actor_inbox.put(envelope)
+        except LoopEndedError:
+            self._lose_loop()
 
     def _dead(self) -> ActorDeadError:
         return ActorDeadError(f"{self} not found: it has stopped and takes no more messages")
@@ -397,6 +392,6 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         """Return what runs the actor; None if it has ended long ago, or was never started."""
         return self._cell() if self._cell is not None else None
 
-    def _lose_loop(self, refused: "Envelope[Any] | None" = None) -> bool:
-        cell = self._find_cell()
-        return cell is not None and cell.lose_loop(refused)
+    def _lose_loop(self) -> None:
+        if (cell := self._find_cell()) is not None:
+            cell.lose_loop()

@@ -84,6 +84,10 @@ class Watches:
         for callback in (callbacks or {}).values():
             callback(how)
 
+    def leave_behind(self) -> None:
+        """Be ended in a forked child; whoever is to be told is the parent's."""
+        self._ended, self._callbacks = self._ended or Ended.LOOP_CLOSED, None
+
 
 def _renew_lock() -> None:
     global _lock  # noqa: PLW0603 (a thread of the parent's may hold the old one for ever)

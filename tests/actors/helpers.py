@@ -9,6 +9,7 @@ from pykka import ActorRegistry
 
 from pygents.actors import ActorDeadError, ActorRef, AsyncActor
 from pygents.actors.cell import Cell
+from pygents.actors.dispatcher import LoopDispatcher
 
 __all__ = [
     "PATIENCE",
@@ -19,6 +20,7 @@ __all__ = [
     "assert_dead_to_everyone",
     "boom",
     "cell_of",
+    "close_before_scheduling",
     "hang",
     "in_thread",
     "messages_of",
@@ -45,6 +47,20 @@ async def until_idle(*refs: ActorRef) -> None:
     """Let the loop run until none of the actors has anything to do."""
     for ref in refs:
         await until(lambda inbox=ref.actor_inbox: inbox.closed or not inbox.claimed)
+
+
+def close_before_scheduling(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object] = lambda: None
+) -> None:
+    """Have a loop closed between a sender's look at it and its call on it."""
+    schedule = LoopDispatcher.schedule
+
+    def close_and_schedule(dispatcher: LoopDispatcher, activate: Callable[[], None]) -> None:
+        loop.close()
+        then()
+        schedule(dispatcher, activate)
+
+    monkeypatch.setattr(LoopDispatcher, "schedule", close_and_schedule)
 
 
 def in_thread[T](function: Callable[[], T]) -> Callable[[], T]:

@@ -256,6 +256,7 @@ class TestAForkedChild:
                         except ActorDeadError:
                             print("dead", flush=True)
                     ref.kill()
+                    assert asyncio.run(ref.wait_stopped()).value == "loop_closed"
                     assert (ref.stop(), ref.is_alive(), ref.statistics().accepted) == (False, False, 1)
                     with ActorSystem("own") as own:
                         print(own.spawn(Talks).ask("child"), flush=True)

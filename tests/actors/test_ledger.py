@@ -10,9 +10,19 @@ from pathlib import Path
 import pytest
 
 import pygents.actors
-from pygents.actors import AsyncActor, Directive, Restart, Strategy, Supervision, Terminated, ThreadDispatcher
+from pygents.actors import (
+    ActorDeadError,
+    AsyncActor,
+    Directive,
+    Restart,
+    Strategy,
+    Supervision,
+    Terminated,
+    ThreadDispatcher,
+)
+from pygents.actors.statistics import Statistics
 from pygents.actors.system import ActorSystem
-from tests.actors.helpers import PATIENCE, hang
+from tests.actors.helpers import PATIENCE, close_before_scheduling, hang
 
 RUNTIME = str(Path(pygents.actors.__file__).parent)
 GROWING = ("accepted", "handled", "answered_with_error", "dead_lettered")
@@ -179,22 +189,48 @@ async def test_the_counts_add_up_and_never_fall_at_any_line(happens, restart, ki
     assert ref.statistics().queued == 0
 
 
-def test_the_counts_add_up_and_never_fall_when_the_loop_is_closed():
-    loop = asyncio.new_event_loop()
-    system = ActorSystem("s")
+def enter(loop, kind):
+    """Return an entered system on a loop, and the ref of a child in it."""
 
     async def enter():
-        await system.__aenter__()
-        return system.spawn(Fails)
+        system = await ActorSystem("s").__aenter__()
+        return system, system.spawn(kind)
 
-    ref = loop.run_until_complete(enter())
-    replies = [ref.ask("queued", block=False) for _ in range(2)]
+    return loop.run_until_complete(enter())
+
+
+@pytest.mark.parametrize("notices", ["is_alive", "tell", "ask", "stop"])
+@pytest.mark.parametrize("queued", [0, 2])
+def test_the_counts_add_up_and_never_fall_when_the_loop_is_closed(notices, queued):
+    loop = asyncio.new_event_loop()
+    system, ref = enter(loop, Fails)
+    replies = [ref.ask("queued", block=False) for _ in range(queued)]
     loop.close()
     with looking_at_every_line(system, ref) as problems:
-        assert not ref.is_alive()
+        if notices in {"tell", "ask"}:
+            with pytest.raises(ActorDeadError):
+                getattr(ref, notices)("refused")
+        else:
+            assert getattr(ref, notices)() is False
     assert problems == []
-    assert [reply.done for reply in replies] == [True, True]
-    assert ref.statistics().dead_lettered == 2
+    assert all(reply.done for reply in replies)
+    assert ref.statistics() == Statistics(accepted=queued, dead_lettered=queued)
+
+
+@pytest.mark.parametrize("verb", ["tell", "ask"])
+def test_the_counts_add_up_and_never_fall_when_the_loop_is_closed_under_the_sender(verb, monkeypatch):
+    loop = asyncio.new_event_loop()
+    system, ref = enter(loop, Fails)
+    close_before_scheduling(loop, monkeypatch)
+    with looking_at_every_line(system, ref) as problems:
+        if verb == "tell":
+            ref.tell("late")
+        else:
+            with pytest.raises(ActorDeadError):
+                ref.ask("late", block=False).get(timeout=0)
+    assert problems == []
+    assert [letter.message for letter in system.dead_letters] == ["late"]
+    assert ref.statistics() == Statistics(accepted=1, dead_lettered=1)
 
 
 def test_the_counts_add_up_and_never_fall_for_another_thread(caplog):

@@ -11,13 +11,13 @@ import pytest
 from pykka import ActorRegistry, Timeout
 
 from pygents.actors import ActorDeadError, LoopDispatcher, Mailbox, WouldDeadlockError
-from pygents.actors.loops import LoopEndedError
 from tests.actors.helpers import (
     PATIENCE,
     Echo,
     Life,
     assert_dead_to_everyone,
     cell_of,
+    close_before_scheduling,
     hang,
     in_thread,
     messages_of,
@@ -205,16 +205,20 @@ class TestClosedByHand:
         ]
 
     @pytest.mark.parametrize("verb", ["tell", "ask", "stop"])
-    def test_a_loop_that_is_closed_while_somebody_sends_loses_nothing(self, by_hand, verb, monkeypatch):
-        """The sender has seen the loop running; before its message is scheduled, the loop is closed."""
+    def test_a_loop_that_is_closed_while_somebody_sends_loses_nothing(self, by_hand, verb, monkeypatch, caplog):
+        """The sender has seen the loop open; before its message is scheduled, the loop is closed."""
         ref = by_hand.run(Echo.start)
-        by_hand.close()
-        monkeypatch.setattr(LoopDispatcher, "ended", property(lambda self: False))
-        if verb == "stop":
-            assert ref.stop() in {True, False}
+        close_before_scheduling(by_hand, monkeypatch)
+        if verb == "tell":
+            ref.tell("late")
+        elif verb == "stop":
+            assert ref.stop(block=False).get(timeout=0) is True
         else:
-            with pytest.raises(ActorDeadError):
-                getattr(ref, verb)("late")
+            with pytest.raises(ActorDeadError, match="stopped before handling"):
+                ref.ask("late", block=False).get(timeout=0)
+        assert messages_of(caplog, "without handling") == [
+            f"{ref} ended without handling 1 of its messages, the oldest: 'late'"
+        ] * (verb == "tell")
         assert_dead_to_everyone(ref)
 
     def test_an_activation_that_never_ran_loses_nothing(self, by_hand, caplog):
@@ -282,18 +286,16 @@ class TestClosedByHand:
 
     @pytest.mark.parametrize("verb", ["ask", "stop"])
     def test_a_sender_whose_message_another_thread_has_answered_gets_that_answer(self, by_hand, verb, monkeypatch):
-        def schedule(dispatcher, activate):
-            in_thread(ref.stop)()  # notices that the loop is closed, and answers what has just been put
-            raise LoopEndedError("closed")
+        def notice():
+            in_thread(ref.stop)()  # which answers what has just been put
 
         ref = by_hand.run(Echo.start)
-        by_hand.close()
-        monkeypatch.setattr(LoopDispatcher, "schedule", schedule)
+        close_before_scheduling(by_hand, monkeypatch, notice)
         if verb == "stop":
-            assert ref.stop() is True
+            assert ref.stop(block=False).get(timeout=0) is True
         else:
             with pytest.raises(ActorDeadError, match="stopped before handling"):
-                ref.ask("accepted")
+                ref.ask("accepted", block=False).get(timeout=0)
         assert_dead_to_everyone(ref)
 
     def test_a_failure_that_was_being_dealt_with_is_not_counted_as_unhandled(self, by_hand, caplog):
