@@ -30,7 +30,21 @@ TABLE = {
     "pygents.memory": {"Memory"},
     "pygents.registry": {"ToolRegistry", "AgentRegistry", "HookRegistry"},
 }
-TESTING = {"Probe", "VirtualTimeLoop", "advance", "run", "wait_idle"}
+TESTING = {
+    "Faults",
+    "InjectedFaultError",
+    "LeftSimulationError",
+    "Probe",
+    "Record",
+    "Simulation",
+    "SimulationFailedError",
+    "VirtualTimeLoop",
+    "advance",
+    "run",
+    "simulate",
+    "simulate_many",
+    "wait_idle",
+}
 ERRORS = {
     "SafeExecutionError",
     "TurnCancelledError",

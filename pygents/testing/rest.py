@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pygents.actors.child import Child
     from pygents.actors.system import ActorSystem
 
-__all__ = ["wait_idle"]
+__all__ = ["busy_in", "wait_idle"]
 
 
 async def wait_idle(system: "ActorSystem", *, timeout: float = 3.0) -> None:
@@ -41,8 +41,12 @@ async def wait_idle(system: "ActorSystem", *, timeout: float = 3.0) -> None:
             return waiting.result()
     finally:
         waiting.cancel()
-    busy = ", ".join(_doing(child) for child in system.root.all_children() if not child.is_idle)
-    raise AssertionError(f"{system!r} was not idle {waited}; busy: {busy}\n{system.tree()}")
+    raise AssertionError(f"{system!r} was not idle {waited}; busy: {busy_in(system)}\n{system.tree()}")
+
+
+def busy_in(system: "ActorSystem") -> str:
+    """Return which actors of a system have something to do, and what."""
+    return ", ".join(_doing(child) for child in system.root.all_children() if not child.is_idle)
 
 
 def _doing(child: "Child[Any]") -> str:

@@ -12,26 +12,27 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, override
 
-__all__ = ["VirtualTimeLoop", "advance", "check_seconds", "run"]
+__all__ = ["Events", "Poll", "VirtualTimeLoop", "advance", "check_seconds", "run"]
 
-type _Events = list[tuple[selectors.SelectorKey, int]]
-type _Poll = Callable[[float | None], _Events]
+type Events = list[tuple[selectors.SelectorKey, int]]
+"""What a selector gives: which files are ready, and for what."""
+type Poll = Callable[[float | None], Events]
+"""Waits so many seconds for files, or for ever."""
 
 _RESOLUTION = 1e-9  # seconds; the system clock's own may be coarse
 _CLEAN_UP = 10_000  # timers
 
 
 class _IdleSelector(selectors.DefaultSelector):
-    """Calls `idle`, instead of waiting, with the seconds it was to wait and with what waits."""
+    """Calls `wait`, instead of waiting, with the seconds it was to wait and with what waits."""
 
-    def __init__(self, idle: Callable[[float | None, _Poll], _Events]) -> None:
+    def __init__(self, wait: Callable[[float | None, Poll], Events]) -> None:
         super().__init__()
-        self._idle = idle
+        self._wait = wait
 
     @override
-    def select(self, timeout: float | None = None) -> _Events:
-        due = timeout is not None and timeout < _RESOLUTION / 2  # asyncio will run it now
-        return super().select(0) if due else self._idle(timeout, super().select)
+    def select(self, timeout: float | None = None) -> Events:
+        return self._wait(timeout, super().select)
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -61,7 +62,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumps_left = math.inf
         self._arrival: asyncio.Future[None] | None = None
         self._jobs: set[asyncio.Future[Any]] = set()
-        super().__init__(_IdleSelector(self._idle))
+        super().__init__(_IdleSelector(self._wait))
         self._clock_resolution = _RESOLUTION
 
     @override
@@ -118,7 +119,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         finally:
             self._jobs.discard(job)
 
-    def _idle(self, timeout: float | None, poll: _Poll) -> _Events:
+    def _wait(self, timeout: float | None, poll: Poll) -> Events:
+        """Do what the loop does at the end of each iteration: look for what has become ready, or else let time pass."""
+        due = timeout is not None and timeout < _RESOLUTION / 2  # asyncio will run it now
+        return poll(0) if due else self._idle(timeout, poll)
+
+    def _idle(self, timeout: float | None, poll: Poll) -> Events:
         """Let time pass, unless another thread wakes the loop; `timeout` is the seconds until the next timer."""
         seconds = math.inf if timeout is None or self.stands_still else timeout
         if self._arrival is not None:
