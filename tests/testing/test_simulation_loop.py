@@ -2,9 +2,13 @@
 
 import asyncio
 import gc
+import os
 import random
+import subprocess
+import sys
 from contextlib import suppress
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +17,7 @@ from pygents.testing import simulate, simulate_many
 from tests.actors.helpers import Echo, hang
 from tests.testing.helpers import Notes
 
+ROOT = Path(__file__).parents[2]
 SEEDS = range(60)
 
 
@@ -154,6 +159,19 @@ class TestTheSeed:
             junk = [object() for _ in range(random.randrange(10_000))]
             assert simulate(scenario, seed=0).returned == first
             del junk
+
+    @pytest.mark.parametrize("name", ["pipeline", "pool", "team"])
+    def test_gives_the_same_trace_in_any_process(self, name):
+        program = f"from simulations.catalogue import CASES; print(*CASES[{name!r}].simulate(11).trace, sep='\\n')"
+        traces = set()
+        for hash_seed in ("0", "1", "4000000000"):
+            environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+            command = [sys.executable, "-c", program]
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+            traces.add(done.stdout)
+        (trace,) = traces
+        assert len(trace.splitlines()) > 50
+        assert "0x7f" not in trace
 
     def test_leaves_the_collector_of_garbage_as_it_was(self):
         async def scenario(system):
