@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from pygents.actors.answers import show
 from pygents.outcome import Due, StopReason
 from pygents.tool_functions import is_streaming
 from pygents.turn import Turn
@@ -30,7 +31,7 @@ def check_turn(agent: "Agent", turn: object) -> Turn[Any]:
 
     """
     if not isinstance(turn, Turn):
-        msg = f"Agent {agent.name!r} does not understand {turn!r}: send it a Turn"
+        msg = f"Agent {agent.name!r} does not understand {show(turn)}: send it a Turn"
         raise TypeError(msg)
     if turn.tool is None:
         msg = "Turn has no tool"

@@ -7,10 +7,11 @@ during ``run()``.
 
 from collections.abc import Callable, Iterable, Mapping
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast, override
 
 from pygents.acceptance import check_turn, due
 from pygents.actors.checks import check_timeout
+from pygents.actors.spawner import Spawner
 from pygents.agent_actor import AgentActor
 from pygents.agent_hooks import outside_turns
 from pygents.errors import SafeExecutionError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Agent"]
 
 
-class Agent:
+class Agent(Spawner):
     """Runs turns, one at a time, in the order they arrive, and streams their results.
 
     Constructing an agent starts its actor and takes its name; `stop` ends both. The registry holds the agent by its
@@ -85,6 +86,7 @@ class Agent:
             msg = f"Cannot change property {name!r} while the agent is running."
             raise SafeExecutionError(msg)
         if name == "name" and actor is not None:
+            actor.check_renamable()
             AgentRegistry.rename(self, check_name(value, "an agent's name"))
         check = _CHECKS.get(name)
         checked = value if check is None else check(value)
@@ -171,15 +173,9 @@ class Agent:
         await outside_turns(self._actor.put(self, check_turn(self, turn), send))
         return await replies[0].get_async(timeout=timeout)
 
-    def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
-        """Start a child of this agent, which lives in a system; see `pygents.actors.Supervisor.spawn`.
-
-        Raises:
-            RuntimeError: if the agent lives in no system
-            Exception: as the supervisor's ``spawn``
-
-        """
-        return self._actor.spawn(kind, *args, **options)
+    @override
+    def _supervisor_below(self) -> "Supervisor":
+        return self._actor._supervisor_below()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] (its actor's)
 
     def _check_lives(self, verb: str) -> None:
         if self._actor.child is None and self.ref.is_alive():
@@ -232,7 +228,8 @@ class Agent:
             True if it has stopped, False if it had stopped before.
 
         Raises:
-            SafeExecutionError: if a tool or hook of the agent's own would wait for its own end
+            SafeExecutionError: if a tool, hook or method of the agent's own would wait for its end; there,
+                ``agent.ref.stop(block=False)`` stops it when that has ended
 
         """
         await self._actor.leave_run(self)

@@ -21,12 +21,14 @@ from pykka import ActorDeadError
 
 from pygents.acceptance import check_turn, due, has_failed, is_turn, set_due, work_in
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log, show
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
+from pygents.actors.insider import waits_for_this_task
 from pygents.actors.reply import Reply
 from pygents.agent_cell import AgentCell
 from pygents.agent_child import AgentChild
 from pygents.agent_hooks import run_agent_hooks
-from pygents.context import current_agent, current_turn, frame_for, within
+from pygents.context import current_agent, current_turn, frame_for, running, within
 from pygents.deciding import denial
 from pygents.decisions import Deny, Replace, Skip
 from pygents.drainer import Drainer, Result, lives_error, running_error
@@ -108,7 +110,9 @@ class AgentActor(AsyncActor):
             msg = f"{self} lives in a system already, at {self.child.spec.path!r}"
             raise SafeExecutionError(msg)
         if not self.actor_inbox.claim():
-            raise running_error(agent)
+            how = "finish its run() before it is spawned, or leave it in `async with aclosing(agent.run())`"
+            msg = f"{agent!r} is running: {how}, since one that is left by `break` is closed a little later"
+            raise SafeExecutionError(msg)
         self.collected.detach()  # the child keeps the agent alive, and this would keep the child
         self.cell = child = AgentChild(self, agent, spec, parent)
         self._drainer.give_way(child)
@@ -117,11 +121,11 @@ class AgentActor(AsyncActor):
             self.actor_inbox.put_back(restored)
         return child
 
-    async def on_start(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+    async def on_start(self) -> None:
         """Run the agent's own, in a system."""
         await call_own(self.child, "on_start")
 
-    async def on_stop(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+    async def on_stop(self) -> None:
         """Run the agent's own, in a system."""
         await call_own(self.child, "on_stop")
 
@@ -135,11 +139,23 @@ class AgentActor(AsyncActor):
         return self.actor_inbox.claimed and not self.actor_inbox.closed
 
     def is_running(self, agent: "Agent") -> bool:
-        """Return whether somebody is draining the mailbox and has not just gone."""
+        """Return whether a turn is in hand in a system, or somebody is draining the mailbox and has not just gone."""
         if self.child is not None:
-            return self.actor_inbox.in_hand is not None
+            in_hand = self.actor_inbox.in_hand
+            return in_hand is not None and is_turn(in_hand.message)
         drain = drain_of(agent)
         return self.is_drained and not (drain is not None and drain.dropped)
+
+    def check_renamable(self) -> None:
+        """Refuse another name for the agent while the tree of its system has it under this one.
+
+        Raises:
+            SafeExecutionError: if it lives in a system
+
+        """
+        if self.child is not None and not self.actor_inbox.closed:
+            msg = f"Cannot change property 'name' while the agent lives in a system: it is at {self.child.spec.path!r}"
+            raise SafeExecutionError(msg)
 
     def snapshot(self) -> tuple[Work | None, list[Work]]:
         """Return the turn in hand and the queued ones, as they are at one moment."""
@@ -157,7 +173,8 @@ class AgentActor(AsyncActor):
         if current is not None:
             turn = current.message
             if has_failed(turn):
-                logger.warning("%s does not restore %r, which had ended: %s", self, turn, turn.stop_reason)
+                text = "%s does not restore %s, which had ended: %s"
+                log(logging.WARNING, text, self, show(turn), turn.stop_reason, to=logger)
             else:
                 set_due(turn, left)
                 self.actor_inbox.hold(current)
@@ -235,12 +252,12 @@ class AgentActor(AsyncActor):
         """End the drain of the calling task, if it has one and is between two of its results.
 
         Raises:
-            SafeExecutionError: if the caller is a tool or hook of the agent's own
+            SafeExecutionError: if the caller is a tool, a hook or a method of the agent's own
 
         """
         drain = drain_of(agent)
-        if current_agent() is agent and self._is_at(current_turn()):
-            msg = f"{self} cannot wait in its own tool or hook for its own end: use agent.ref.stop(block=False)"
+        if (current_agent() is agent and self._is_at(current_turn())) or self._is_in_method():
+            msg = f"{self} cannot wait in its own tool, hook or method for its own end: use agent.ref.stop(block=False)"
             raise SafeExecutionError(msg)
         if drain is not None and drain.active and drain.is_mine:
             await drain.close()
@@ -249,6 +266,12 @@ class AgentActor(AsyncActor):
         """Return whether it is running this turn, or hooks outside any; what an earlier turn spawned is neither."""
         in_hand = self.actor_inbox.in_hand
         return self.is_drained and (turn is None or (in_hand is not None and in_hand.message is turn))
+
+    def _is_in_method(self) -> bool:
+        """Return whether a method that the system runs is what runs here, and its end would come only after that."""
+        child = self.child
+        is_own = child is not None and running.get() is self.actor_ref and waits_for_this_task(child)
+        return is_own and self.is_drained
 
     async def on_receive(self, message: object) -> object:
         """Run a turn for the system, or refuse what is not a turn of the agent's and nobody else has handled."""
@@ -261,14 +284,20 @@ class AgentActor(AsyncActor):
         try:
             if due(turn) is not Due.PUT:
                 await run_agent_hooks(agent, turn, AgentHook.AFTER_TURN, agent, turn)
-        finally:
-            turn.__dict__["_due"] = Due.PUT  # what it is left with, if the consumer is cancelled from here on
-            output: object = turn.output
-            if is_turn(output):
-                try:
-                    await self.put(agent, check_turn(agent, output), self._deliver_in_place)
-                except TurnDeniedError as error:
-                    raise denial(Deny(error.reason), turn) from error  # of the turn that returned it
+        except BaseException:
+            if self.child is None or not self.child.has_cut:  # else it is run again, or is dead
+                await self._put_returned(agent, turn)
+            raise
+        await self._put_returned(agent, turn)
+
+    async def _put_returned(self, agent: "Agent", turn: Turn[Any]) -> None:
+        turn.__dict__["_due"] = Due.PUT  # what it is left with, if the consumer is cancelled from here on
+        output: object = turn.output
+        if is_turn(output):
+            try:
+                await self.put(agent, check_turn(agent, output), self._deliver_in_place)
+            except TurnDeniedError as error:
+                raise denial(Deny(error.reason), turn) from error  # of the turn that returned it
 
     def _deliver_in_place(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
         if self.child is not None:

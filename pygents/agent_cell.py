@@ -12,6 +12,7 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log
 from pygents.actors.cell import Cell
 from pygents.actors.watch import Ended
 from pygents.intercept import cancel_requests
@@ -59,7 +60,7 @@ class AgentCell(Cell[AsyncActor]):
 
     async def fail(self, error: BaseException) -> None:
         """Log a message that is none of the agent's; an agent does not die of it."""
-        logger.warning("Unhandled message: %s", error)
+        log(logging.WARNING, "Unhandled message: %s", error, to=logger)
 
     def leave_pykka(self) -> None:
         """Be dead to pykka, and give the name up."""

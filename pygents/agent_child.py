@@ -2,27 +2,34 @@
 
 # pyright: reportPrivateUsage=false
 
-from asyncio import Task
-from typing import TYPE_CHECKING, Any, override
+import logging
+from asyncio import CancelledError, Task
+from typing import TYPE_CHECKING, Any, cast, override
 
 from pykka._envelope import Envelope
 
 from pygents.acceptance import is_turn
 from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log, show
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec
-from pygents.actors.dead_letters import DeadLetterReason
+from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
 from pygents.actors.supervision import Directive, Supervision
 from pygents.actors.supervisor import Supervisor
 from pygents.deciding import is_denial
+from pygents.decisions import Replace, Skip
 from pygents.hook_time import HookLimit, hook_limit
 from pygents.registry import AgentRegistry
 from pygents.turn_run import give_up
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
+    from pygents.agent_actor import AgentActor
+    from pygents.turn import Turn
 
 __all__ = ["AgentChild", "UnhandledError"]
+
+logger = logging.getLogger("pygents.agent")
 
 
 class UnhandledError(TypeError):
@@ -32,13 +39,14 @@ class UnhandledError(TypeError):
 class AgentChild(Child[AsyncActor]):
     """Runs an agent's actor under a supervisor; it keeps the agent alive."""
 
-    __slots__ = ("agent", "directed", "left_alone", "resumed")
+    __slots__ = ("agent", "directed", "left_alone", "resumed", "told")
 
     def __init__(self, actor: AsyncActor, agent: "Agent", spec: ChildSpec, parent: Supervisor) -> None:
         super().__init__(actor, spec, parent)
         self.agent = agent
         self.directed: tuple[BaseException, Directive] | None = None  # what hooks have said about a failure
         self.resumed: Envelope[Any] | None = None  # a restored turn whose tool had completed: only the rest is done
+        self.told: Turn[Any] | None = None  # the turn whose beginning was told as an event, and whose end was not
         self.left_alone = set[Task[Any]]()  # tools and hooks that go on; asyncio alone would not keep them
 
     @override
@@ -54,7 +62,10 @@ class AgentChild(Child[AsyncActor]):
 
     @override
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
-        if isinstance(error, UnhandledError):
+        if self.cuts.has_cut:  # that goes before a refusal, too
+            await super().message_failed(envelope, error)
+        elif isinstance(error, UnhandledError):
+            log(logging.WARNING, "%s does not understand %s", self.label, show(envelope.message), to=logger)
             self.ledger.bury(envelope, DeadLetterReason.UNHANDLED, error)
         elif is_denial(error, envelope.message):  # no failure: nobody is asked what to do about it
             if envelope.reply_to is None:
@@ -69,6 +80,9 @@ class AgentChild(Child[AsyncActor]):
         turn: object = envelope.message
         if is_turn(turn):
             give_up(turn)
+        if self.told is not None and self.told is turn:
+            self.told = None
+            self.system.news.turn_failed(self.spec.path, turn, CancelledError())
 
     @property
     def patience(self) -> float:
@@ -81,12 +95,17 @@ class AgentChild(Child[AsyncActor]):
         seconds = self.system.hook_timeout
         return None if seconds is None else HookLimit(seconds, self.patience, self._abandon)
 
+    @property
+    def has_cut(self) -> bool:
+        """Whether the turn in hand is cut."""
+        return self.cuts.has_cut
+
     def leave_alone(self, task: Task[Any], /) -> None:
         """Go on without the tool of the turn in hand, which ignores that its time is up; in the child's activation."""
         self.cuts.pass_fence()
         self._abandon(task)
-        if (envelope := self.inbox.in_hand) is not None:
-            self.give_up(envelope)
+        if (envelope := self.inbox.in_hand) is not None and is_turn(envelope.message):
+            give_up(envelope.message)
 
     def _abandon(self, task: Task[Any]) -> None:
         self.left_alone.add(task)
@@ -100,6 +119,14 @@ class AgentChild(Child[AsyncActor]):
         if directed is not None and directed[0] is failure:
             return directed[1]
         return super().directive_for(failure)
+
+    @override
+    def redeliver(self, letter: DeadLetter) -> None:
+        turn, decision = letter.message, letter._along  # noqa: SLF001 (kept there for this)
+        if is_turn(turn) and isinstance(decision, (Skip, Replace)):
+            cast("AgentActor", self.actor).deliver(turn, decision)
+        else:
+            super().redeliver(letter)
 
     @override
     def leave_pykka(self) -> None:

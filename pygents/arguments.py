@@ -7,6 +7,8 @@ from operator import is_
 from types import FunctionType
 from typing import Any
 
+from pygents.actors.answers import log
+
 __all__ = [
     "are_same",
     "check_fixed",
@@ -96,7 +98,8 @@ async def merge_fixed(fixed: Mapping[str, Any], given: Mapping[str, Any], owner:
     """Return the keyword arguments of one call: the fixed ones, overridden by the given ones with a logged warning."""
     overridden = [name for name in fixed if name in given]
     if overridden:
-        logger.warning("Fixed kwargs %s of %s are overridden by the call's own", overridden, owner)
+        text = "Fixed kwargs %s of %s are overridden by the call's own"
+        log(logging.WARNING, text, overridden, owner, to=logger)
     merged = {name: given[name] if name in given else await evaluate(value) for name, value in fixed.items()}
     merged.update(given)
     return merged

@@ -7,9 +7,9 @@ Invariants:
 
 * The holder of the mailbox's claim calls it, and nobody else, but for `spend_lost`, whose holder has gone with its
   loop. Snapshots read the mailbox, on any thread.
-* A turn is queued, in hand, or spent, and it is in the mailbox's snapshot until it is spent. It leaves the hand in the
-  same step in which a turn that it returned is enqueued. It stays in hand for the next drain only if its consumer's
-  task was cancelled.
+* A turn is queued, in hand, or spent, and it is in the mailbox's snapshot until it is spent, or until the step in which
+  a turn that it returned is enqueued. It stays in hand for the next drain only if its consumer's task was cancelled
+  before that.
 """
 
 import asyncio
@@ -110,7 +110,7 @@ class Hand:
 
     def _complete_later(self, envelope: Work) -> None:
         """Leave a turn whose returned turn has not been put to the next drain; spend any other."""
-        if self._inbox.in_hand is not envelope or not isinstance(envelope.message.output, Turn):
+        if self._inbox.contents()[0] is not envelope or not isinstance(envelope.message.output, Turn):
             self.spend(envelope, None)
 
     async def _fail_late(self, agent: "Agent", envelope: Work, error: BaseException) -> None:

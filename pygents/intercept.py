@@ -10,7 +10,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from pygents.actors.answers import show
+from pygents.actors.answers import log, show
 from pygents.actors.supervision import Directive
 from pygents.deciding import Decision, checked_decision, checked_directive, combined, is_final
 from pygents.errors import TurnCancelledError
@@ -167,5 +167,6 @@ def check_hooks(hooks: object) -> "list[Hook]":
 
 
 def _note(failure: BaseException, hook_type: "HookType", error: BaseException) -> None:
-    logger.error("A hook for %s raised while %s was being handled:", hook_type, show(failure), exc_info=error)
+    text = "A hook for %s raised while %s was being handled:"
+    log(logging.ERROR, text, hook_type, show(failure), error=error, to=logger)
     failure.add_note(f"While this was being handled, a hook for {hook_type} raised {show(error)}")

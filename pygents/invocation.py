@@ -27,6 +27,7 @@ from math import inf
 from types import coroutine
 from typing import Any, Protocol
 
+from pygents.actors.answers import log, show
 from pygents.intercept import LeakedCancellationError, cancel_requests
 from pygents.task_watch import ExpiredError, Outcome, Patience, TaskWatch, log_dropped
 
@@ -207,14 +208,18 @@ async def close(generator: AsyncGenerator[Any], label: object, watch: TaskWatch 
     except (CancelledError, GeneratorExit):  # the consumer's
         raise
     except LeakedCancellationError as leak:
-        logger.error("%r raised while it was being closed:", label, exc_info=leak.__cause__)  # noqa: TRY400
+        _log_late(label, leak.__cause__)
     except BaseExceptionGroup as group:
         if group.split(GeneratorExit)[1] is not None:  # else a TaskGroup has wrapped what closed it
-            logger.exception("%r raised while it was being closed:", label)
-    except BaseException:
-        logger.exception("%r raised while it was being closed:", label)
+            _log_late(label, group)
+    except BaseException as error:  # noqa: BLE001 (logged)
+        _log_late(label, error)
     finally:
         patience.stop()
+
+
+def _log_late(label: object, error: BaseException | None) -> None:
+    log(logging.ERROR, "%s raised while it was being closed:", show(label), error=error, to=logger)
 
 
 def _is_waited_for(watch: TaskWatch | None) -> bool:

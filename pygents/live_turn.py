@@ -59,19 +59,26 @@ async def receive(child: "AgentChild", message: object, follow_up: FollowUp) -> 
         raise UnhandledError(str(error)) from error
     news, path = child.system.news, child.spec.path
     if news.is_read:
+        child.told = turn
         news.turn_started(path, turn, child.ledger.attempt)
     try:
         await _run(child, turn, follow_up)
     except BaseException as error:
         child.cuts.pass_fence()
         failure = failure_behind(turn, error)
-        if not isinstance(failure, asyncio.CancelledError):
-            directive = await run_hooks_for_failure(agent, turn, failure)
-            child.directed = None if directive is None else (error, directive)
-        if news.is_read:
-            news.turn_failed(path, turn, failure)
+        try:
+            if not child.has_cut and not isinstance(failure, asyncio.CancelledError):
+                directive = await run_hooks_for_failure(agent, turn, failure)
+                child.directed = None if directive is None else (error, directive)
+        finally:  # it may be cut in a hook
+            child.cuts.pass_fence()
+            child.told = None
+            if news.is_read:
+                news.turn_failed(path, turn, asyncio.CancelledError() if child.has_cut else failure)
         raise
-    if news.is_read:
+    if news.is_read or child.told is not None:
+        child.cuts.pass_fence()
+        child.told = None
         news.turn_completed(path, turn)
     return cast("object", turn.output)  # pyright: ignore[reportUnknownMemberType]
 
@@ -88,7 +95,12 @@ async def _run(child: "AgentChild", turn: Turn[Any], follow_up: FollowUp) -> Non
         try:
             await follow_up(agent, turn)
         except BaseException as error:  # noqa: BLE001 (raised again by the turn)
-            await within(frame, fail(turn, error))
+            await within(frame, _fail(child, turn, error))
+
+
+async def _fail(child: "AgentChild", turn: Turn[Any], error: BaseException) -> None:
+    child.cuts.pass_fence()
+    await fail(turn, error, cut=child.has_cut)
 
 
 async def _run_tool(child: "AgentChild", turn: Turn[Any], frame: Frame, decision: "Decision | None") -> None:
@@ -109,7 +121,8 @@ async def _run_tool(child: "AgentChild", turn: Turn[Any], frame: Frame, decision
         await within(frame, fail(turn, error))
     else:
         if agent.hooks:
-            await show(agent, turn, value, partial(fail, turn))
+            child.cuts.pass_fence()
+            await show(agent, turn, value, partial(_fail, child, turn))
 
 
 async def _run_generator(child: "AgentChild", turn: Turn[Any], frame: Frame, decision: "Decision | None") -> None:

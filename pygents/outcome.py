@@ -5,6 +5,7 @@ from asyncio import CancelledError
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from pygents.actors.answers import log, show
 from pygents.deciding import is_denial
 from pygents.errors import TurnCancelledError, TurnTimeoutError
 from pygents.hooks import TurnHook
@@ -43,8 +44,8 @@ class Due(StrEnum):
     """The turn that was returned, if it is one, is to be put."""
 
 
-async def fail(turn: "Turn[Any]", error: BaseException) -> NoReturn:
-    """Record what the turn raised, run its hooks for that, and raise it.
+async def fail(turn: "Turn[Any]", error: BaseException, *, cut: bool = False) -> NoReturn:
+    """Record what the turn raised, run its hooks for that, and raise it; if it was cut by then, just raise it.
 
     Raises:
         TurnTimeoutError: for an expired time
@@ -52,25 +53,25 @@ async def fail(turn: "Turn[Any]", error: BaseException) -> NoReturn:
         BaseException: the error itself, else
 
     """
-    raise await recorded(turn, error)
+    raise await recorded(turn, error, cut=cut)
 
 
-async def recorded(turn: "Turn[Any]", error: BaseException) -> BaseException:
+async def recorded(turn: "Turn[Any]", error: BaseException, *, cut: bool = False) -> BaseException:
     """Record what the turn raised, run its hooks for that, and return what `fail` raises.
 
     Raises:
         CancelledError: if the consumer was cancelled in one of the hooks; what `fail` would have raised is logged then
 
     """
+    if cut or isinstance(error, (CancelledError, GeneratorExit)):  # or the consumer is being thrown away
+        turn.stop_reason = StopReason.CANCELLED
+        return error
     if isinstance(error, ExpiredError):
         turn.stop_reason = StopReason.TIMEOUT
         failure: BaseException = TurnTimeoutError(cast("float", turn.timeout))
         failure.__suppress_context__ = True
         await _handle(turn, TurnHook.ON_TIMEOUT, failure, turn)
         return failure
-    if isinstance(error, (CancelledError, GeneratorExit)):  # the consumer was cancelled, or is being thrown away
-        turn.stop_reason = StopReason.CANCELLED
-        return error
     if isinstance(error, LeakedCancellationError):
         turn.stop_reason = StopReason.CANCELLED
         failure = TurnCancelledError(f"{turn!r} let a CancelledError out that nobody had asked for")
@@ -88,7 +89,8 @@ async def _handle(turn: "Turn[Any]", hook_type: TurnHook, failure: BaseException
     try:
         await run_failure_hooks(turn.hooks, hook_type, failure, *args)
     except (CancelledError, GeneratorExit) as cut:  # the consumer's own: it goes first, and hides the failure
-        logger.error("The consumer of %r was cancelled while this was being handled:", turn, exc_info=failure)  # noqa: TRY400 (not the one caught)
+        text = "The consumer of %s was cancelled while this was being handled:"
+        log(logging.ERROR, text, show(turn), error=failure, to=logger)
         cut.__dict__["_hides"] = turn, failure  # named: on its way out it may pass turns around this one
         raise
 

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, Self, cast
 
+from pygents.actors.answers import log
 from pygents.actors.dispatcher import LoopDispatcher
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
@@ -109,8 +110,8 @@ class Drain:
             return
         try:
             await generator.aclose()
-        except Exception:
-            logger.exception("A run that its consumer had left raised while it was closed:")
+        except Exception as error:  # noqa: BLE001 (logged)
+            log(logging.ERROR, "A run that its consumer had left raised while it was closed:", error=error, to=logger)
         finally:
             self._kept = None
 

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Protocol
 
+from pygents.actors.answers import log, show
+
 __all__ = ["CALL_NAME", "ExpiredError", "Keeper", "Outcome", "Patience", "TaskWatch", "log_dropped", "outcome_of"]
 
 logger = logging.getLogger("pygents")
@@ -75,7 +77,8 @@ class Patience:
         if not self._is_needed():
             return
         waited = self._loop.time() - self._since
-        logger.warning("%r was told to end %.0f s ago and has not ended; waiting for it", self._label, waited)
+        text = "%s was told to end %.0f s ago and has not ended; waiting for it"
+        log(logging.WARNING, text, show(self._label), waited, to=logger)
         self._timer = self._loop.call_later(_PATIENCE, self._warn, context=Context())
 
 
@@ -118,6 +121,8 @@ class TaskWatch:
         self._waiter: asyncio.Future[None] | None = None
         self.given_up = False
         """Whether the task is left alone."""
+        self.cancelled = False
+        """Whether the consumer was cancelled: that is the outcome, whatever the task ends in."""
 
     async def wait(self, task: Task[Outcome[Any]], deadline: float | None) -> None:
         """Wait until a tool's task has ended, in time.
@@ -172,6 +177,7 @@ class TaskWatch:
                 elif cancelled is not None or not self._expired:
                     self._task.cancel()
                 cancelled = error
+                self.cancelled = True
                 self._patience.start()
             finally:
                 self._task.remove_done_callback(self._wake)
@@ -211,6 +217,7 @@ def log_dropped(label: object, outcome: Outcome[Any]) -> None:
     """Log what code that was told to end gave or raised, unless it just ended."""
     value, error = outcome
     if error is None:
-        logger.warning("%r was told to end and gave %r, which is dropped", label, value)
+        text = "%s was told to end and gave %s, which is dropped"
+        log(logging.WARNING, text, show(label), show(value), to=logger)
     elif not isinstance(error, (CancelledError, StopAsyncIteration)):
-        logger.error("%r was told to end and raised, which is dropped:", label, exc_info=error)
+        log(logging.ERROR, "%s was told to end and raised, which is dropped:", show(label), error=error, to=logger)

@@ -11,7 +11,7 @@ past the guard that refuses the user's writes while it is on.
 from asyncio import CancelledError, Task, get_running_loop
 from contextvars import Token, copy_context
 from time import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pygents.arguments import has_dynamic
 from pygents.called_with import evaluate_and_note
@@ -24,7 +24,7 @@ from pygents.hooks import TurnHook
 from pygents.intercept import intercept
 from pygents.invocation import TimedSteps, close, judged
 from pygents.outcome import StopReason, fail, recorded
-from pygents.task_watch import CALL_NAME, ExpiredError, Outcome, TaskWatch, outcome_of
+from pygents.task_watch import CALL_NAME, ExpiredError, Keeper, Outcome, TaskWatch, outcome_of
 from pygents.tool_functions import CoroutineTool, is_streaming
 from pygents.turn_hooks import decide_run
 
@@ -33,17 +33,25 @@ if TYPE_CHECKING:
 
     from pygents.deciding import Decision
     from pygents.decisions import Replace
-    from pygents.task_watch import Keeper
     from pygents.tool import Tool
     from pygents.turn import Turn
 
-__all__ = ["give_up", "value_of", "values_of"]
+__all__ = ["TurnKeeper", "give_up", "value_of", "values_of"]
 
 _COMPLETED = StopReason.COMPLETED
 
 
+class TurnKeeper(Keeper, Protocol):
+    """Whoever runs turns and has others to look after."""
+
+    @property
+    def has_cut(self) -> bool:
+        """Whether it has cut the turn: that is its outcome, whatever its hooks raise then."""
+        ...
+
+
 async def value_of[T](
-    turn: "Turn[T]", frame: Frame, decision: "Decision | None" = None, keeper: "Keeper | None" = None
+    turn: "Turn[T]", frame: Frame, decision: "Decision | None" = None, keeper: "TurnKeeper | None" = None
 ) -> T:
     """Run a turn of a coroutine tool and return its value, for the agent that a frame names and as that has decided.
 
@@ -80,7 +88,8 @@ async def value_of[T](
     except BaseException as error:
         if turn.__dict__ is not state:
             raise
-        raise await within(frame, recorded(turn, error))  # noqa: B904 (it is the error, or has its cause)
+        cut = keeper is not None and keeper.has_cut
+        raise await within(frame, recorded(turn, error, cut=cut))  # noqa: B904 (it is the error, or has its cause)
     else:
         return output  # type: ignore[no-any-return]  # pyright: ignore[reportReturnType] (a cast is a call)
     finally:
@@ -158,7 +167,7 @@ async def values_of[T](  # noqa: C901, PLR0912, PLR0915 (only a generator itself
             watch.be_patient()
         if turn.__dict__ is not state:
             raise
-        await fail(turn, failure)
+        await fail(turn, failure, cut=watch is not None and watch.cancelled)
     finally:
         if token is not None:
             leave(token)

@@ -7,7 +7,7 @@ into snapshots and branches.
 # pyright: reportPrivateUsage=false
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, override
 
 from pykka._envelope import Envelope
 
@@ -35,6 +35,11 @@ class DecidedWork(Accepted):
     def __init__(self, turn: Turn[Any], decision: Skip | Replace) -> None:
         super().__init__(turn)
         self.decision = decision
+
+    @property
+    @override
+    def along(self) -> Skip | Replace:
+        return self.decision
 
 
 def make_work(turn: Turn[Any], decision: Skip | Replace | None) -> Accepted:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import weakref
+from contextlib import aclosing
 
 import pytest
 
@@ -34,6 +35,7 @@ from pygents.actors import (
     Strategy,
     Supervision,
 )
+from tests.actors.helpers import until
 
 
 @pytest.fixture
@@ -241,6 +243,23 @@ async def test_a_run_that_was_made_before_the_agent_was_spawned_takes_nothing_fr
         assert await agent.ask(Turn("square", args=[2])) == 4
         with pytest.raises(SafeExecutionError, match="lives in a system"):
             await anext(run)
+        assert await agent.ask(Turn("square", args=[3])) == 9
+
+
+async def test_one_whose_run_was_left_by_break_is_refused_until_that_is_closed_and_told_how_to_leave_it(agent):
+    for number in range(3):
+        await agent.put(Turn("square", args=[number]))
+    async with ActorSystem("s") as system:
+        async for _ in agent.run():
+            break
+        with pytest.raises(SafeExecutionError, match=r"is running: .* `async with aclosing\(agent.run\(\)\)`"):
+            system.spawn(agent)
+        assert system.root.nodes() == []
+        await until(lambda: not agent.ref.actor_inbox.claimed)
+        async with aclosing(agent.run()) as results:
+            async for _ in results:
+                break
+        system.spawn(agent)
         assert await agent.ask(Turn("square", args=[3])) == 9
 
 

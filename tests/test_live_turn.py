@@ -18,7 +18,7 @@ from pygents import (
     hook,
     tool,
 )
-from pygents.actors import ActorDeadError, Directive, Ended, TurnFailed, TurnStarted
+from pygents.actors import ActorDeadError, DeadLetterReason, Directive, Ended, TurnFailed, TurnStarted
 
 TIMEOUT, SHUTDOWN = 2, 3
 KINDS = ["returning", "yielding", "closing", "evaluating"]
@@ -233,6 +233,25 @@ async def test_the_hooks_for_a_timeout_are_not_part_of_the_tools_patience(agent,
         assert now() == TIMEOUT + 1 + 10 * SHUTDOWN
         report = await system.shutdown()
     assert report.abandoned == ()
+
+
+@pytest.mark.parametrize("error", [ConnectionError("first"), asyncio.CancelledError(), SystemExit()], ids=repr)
+async def test_a_hook_before_a_turn_that_raises_fails_that_turn(agent, error):
+    @hook(AgentHook.BEFORE_TURN)
+    async def refuse_once(agent):
+        agent.hooks.clear()
+        raise error
+
+    agent.hooks.append(refuse_once)
+    async with ActorSystem("s") as system:
+        system.spawn(agent)
+        first = Turn("fine")
+        agent.tell(first)
+        assert await agent.ask(Turn("fine")) == "fine"
+        (letter,) = system.dead_letters
+        assert (letter.message, letter.reason) == (first, DeadLetterReason.FAILED)
+        assert first.start_time is None, "its tool has not run"
+        assert "1 restart" in system.tree()
 
 
 class TestAGeneratorTool:

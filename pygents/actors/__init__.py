@@ -1,6 +1,6 @@
 """The runtime: actors on event loops, on pykka. It knows nothing of tools, turns or agents."""
 
-from pykka import ActorDeadError, ActorProxy, ActorRegistry, Timeout, get_all
+from pykka import ActorDeadError, ActorProxy, Timeout, get_all
 
 from pygents.actors.actor import AsyncActor
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
@@ -20,6 +20,7 @@ from pygents.actors.lifecycle import (
 )
 from pygents.actors.mailbox import Mailbox
 from pygents.actors.ref import ActorRef
+from pygents.actors.registry import ActorRegistry
 from pygents.actors.reply import Reply
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Backoff, Directive, Restart, Strategy, Supervision

@@ -10,24 +10,65 @@ ours but what pykka's actors have; its `Cell` is the runtime's, and runs it. The
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from inspect import CO_ASYNC_GENERATOR
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, override
 
-from pykka import Actor, Future
+from pykka import ActorDeadError, Future
 from pykka._envelope import Envelope
 
 from pygents.actors.cell import Cell
 from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, check_dispatcher
 from pygents.actors.flag import Flag
 from pygents.actors.mailbox import Mailbox
-from pygents.actors.ref import ActorRef, OwnStop
+from pygents.actors.ref import ActorRef
 from pygents.actors.registry import adapt_registry
 from pygents.actors.reply import Reply
+from pygents.actors.spawner import Spawner
 from pygents.actors.supervision import Supervision
 
 if TYPE_CHECKING:
-    from pygents.actors.child_spec import Spawnable
+    from types import TracebackType
+
+    from pykka import ActorRef as PykkaRef
+
+    from pygents.actors.supervisor import Supervisor
+
+    class Actor:
+        """pykka's ``Actor`` to type checkers, with ``on_*`` methods that may be ``async def`` below it.
+
+        They compare a method with those of every class above, and pykka's own return None.
+        """
+
+        actor_urn: str
+        actor_inbox: Mailbox[Envelope[Any]]
+        actor_stopped: Flag
+        _actor_ref: ActorRef[Any]
+
+        @classmethod
+        def start(cls, *args: Any, **kwargs: Any) -> PykkaRef[Any]: ...
+
+        def on_start(self) -> Awaitable[object] | None:
+            """Run before the first message is handled."""
+
+        def on_stop(self) -> Awaitable[object] | None:
+            """Run when the last message has been handled."""
+
+        def on_failure(
+            self,
+            exception_type: type[BaseException],
+            exception_value: BaseException,
+            traceback: TracebackType | None,
+        ) -> Awaitable[object] | None:
+            """Run in the place of `on_stop` when the actor ends by a failure."""
+
+        def on_receive(self, message: Any) -> Any:
+            """Handle a message, and return the answer, or a coroutine of it."""
+
+        def _handle_receive(self, message: Any) -> Any: ...
+
+else:
+    from pykka import Actor
 
 __all__ = ["AsyncActor"]
 
@@ -37,7 +78,7 @@ adapt_registry()
 _starting = threading.local()  # in `made`: the actors whose constructors have run in this thread's innermost start()
 
 
-class AsyncActor(Actor):
+class AsyncActor(Actor, Spawner):
     """An actor on an event loop; see `pykka.Actor` for the life of an actor and its methods.
 
     ``on_start``, ``on_stop``, ``on_failure``, ``on_receive`` and methods that are called through a proxy may be plain
@@ -59,14 +100,14 @@ class AsyncActor(Actor):
             return
         # Not pykka's, a tenth of a start: it makes an event and a ref for us to replace. A test pins what it sets.
         self.actor_urn = _new_urn()
-        self.actor_inbox: Mailbox[Envelope[Any]] = self._create_actor_inbox()  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.actor_inbox = self._create_actor_inbox()
         self.actor_stopped = Flag()
-        self._actor_ref: ActorRef[Any] = ActorRef(self)  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._actor_ref = ActorRef(self)
         if made is not None:
             made.append(self)
 
     @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
         """Start an actor on the running loop, or where its class's `dispatcher` says; pykka's ``Actor.start``.
 
         Raises:
@@ -116,25 +157,19 @@ class AsyncActor(Actor):
 
         """
 
-    def spawn[A: AsyncActor](self, kind: "type[A] | Spawnable", *args: Any, **options: Any) -> ActorRef[A]:
-        """Start a child of this actor; arguments as for a supervisor's ``spawn``.
-
-        It is stopped before this actor, also when this actor is restarted. This class's attribute ``supervision``, if
-        it has one, rules its children.
-
-        Raises:
-            RuntimeError: if this actor is no supervisor's child itself
-            Exception: as a supervisor's ``spawn``
-
-        """
-        spawn = getattr(self._actor_ref._find_cell(), "spawn", None)
-        if spawn is None:
+    @override
+    def _supervisor_below(self) -> "Supervisor":
+        below: Callable[[], Supervisor] | None = getattr(self._actor_ref._find_cell(), "supervisor_below", None)
+        if self.actor_inbox.closed:
+            msg = f"{self._actor_ref} has stopped and takes no more children"
+            raise ActorDeadError(msg)
+        if below is None:
             msg = f"{self} has no supervisor, so it can have no children: spawn it in an ActorSystem"
             raise RuntimeError(msg)
-        return cast("ActorRef[A]", spawn(kind, *args, **options))
+        return below()
 
     @property
-    def actor_ref(self) -> ActorRef[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def actor_ref(self) -> ActorRef[Self]:
         """The actor's ref."""
         try:
             return self._actor_ref
@@ -144,9 +179,7 @@ class AsyncActor(Actor):
 
     def stop(self) -> None:
         """Stop when what is queued has been handled; ``ref.stop(block=False)``."""
-        stop = OwnStop()
-        stop.life = getattr(self._actor_ref._find_cell(), "restarts", 0)
-        self._actor_ref._request_stop(stop)
+        self._actor_ref._request_stop(own=True)
 
     @staticmethod
     def _create_actor_inbox() -> Mailbox[Envelope[Any]]:

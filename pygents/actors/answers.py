@@ -56,10 +56,10 @@ def fail_reply(reply: "Future[Any]", error: BaseException, who: object) -> None:
         reply.set_exception((type(error), error, error.__traceback__))
 
 
-def log(level: int, text: str, *args: object, error: BaseException | None = None) -> None:
-    """Log, and go on whatever the log's handlers do: a clean-up must not end halfway."""
+def log(level: int, text: str, *args: object, error: BaseException | None = None, to: logging.Logger = logger) -> None:
+    """Log, and go on whatever the log's handlers do: what is done around it must not end halfway."""
     with suppress(BaseException):
-        logger.log(level, text, *args, exc_info=error, stacklevel=2)
+        to.log(level, text, *args, exc_info=error, stacklevel=2)
 
 
 def show(value: object) -> str:

@@ -223,9 +223,11 @@ class Cell[A: AsyncActor]:
 
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
         """Do what follows from a handler that has raised `error`."""
-        if isinstance(error, CancelledError):
+        if isinstance(error, CancelledError) or (self.killed and self.has_outlived_cancellation()):
             self.note_cancellation()
             if self.ending:
+                if not isinstance(error, CancelledError):
+                    log(logging.ERROR, "%s was cut and raised, which is dropped:", self.label, error=error)
                 self.answer_unhandled([envelope])
                 self.inbox.done(envelope)
                 return
@@ -244,7 +246,8 @@ class Cell[A: AsyncActor]:
             self.inbox.done(failed)  # this is its end
         self.leave_pykka()
         log(logging.ERROR, "Unhandled exception in %s, which stops:", self.label, error=error)
-        await self.call_hook(self.actor.on_failure, type(error), error, error.__traceback__)
+        if not self.killed:
+            await self.call_hook(self.actor.on_failure, type(error), error, error.__traceback__)
         self.let_go(rest, Ended.FAILED)
 
     async def end(self) -> None:

@@ -49,7 +49,7 @@ from pygents.actors.watch import Ended, Terminated
 
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
-    from pygents.actors.ref import ActorRef
+    from pygents.actors.dead_letters import DeadLetter
     from pygents.actors.supervisor import Supervisor
 
 __all__ = ["Child"]
@@ -128,7 +128,7 @@ class Child[A: AsyncActor](Cell[A]):
     @property
     def children_policy(self) -> Supervision:
         """What rules the failures of the child's own children."""
-        return cast("AsyncActor", self.actor).supervision
+        return type(cast("AsyncActor", self.actor)).supervision  # of the class, which has been checked
 
     @property
     def is_idle(self) -> bool:
@@ -182,7 +182,7 @@ class Child[A: AsyncActor](Cell[A]):
 
     def move_to_new_loop(self) -> None:
         """Go on with another loop, because the one that it has is blocked."""
-        self.dispatcher.discard(self.end_with_loop)
+        self.dispatcher.abandon(self.end_with_loop)
         self._context = self._context.copy()  # what blocks the loop is inside the other
         self._open_dispatcher()
 
@@ -197,12 +197,16 @@ class Child[A: AsyncActor](Cell[A]):
             self.course.note_idle()
         return reply
 
-    def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
-        """Start a child of the actor."""
+    def redeliver(self, letter: "DeadLetter") -> None:
+        """Send the actor a message that was a dead letter, its own or another's."""
+        self.ref.tell(letter.message)
+
+    def supervisor_below(self) -> "Supervisor":
+        """Return the supervisor of the actor's own children."""
         with self.system.lock:
             if self.children is None:
                 self.children = self.parent.below(self)
-        return self.children.spawn(kind, *args, **options)
+        return self.children
 
     def _call(self) -> None:
         """Have somebody attend to what has just been said."""

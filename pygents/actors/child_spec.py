@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pygents.actors.cell import Cell
     from pygents.actors.child import Child
     from pygents.actors.dispatcher import Dispatcher
+    from pygents.actors.ref import ActorRef
     from pygents.actors.supervisor import Supervisor
 
 __all__ = ["ChildSpec", "Order", "Phase", "Spawnable"]
@@ -63,10 +64,15 @@ class ChildSpec:
 
 
 @runtime_checkable
-class Spawnable(Protocol):
+class Spawnable[A: AsyncActor](Protocol):
     """What can be spawned beside a class of actors: something that has one actor, under a name of its own."""
 
     name: str
+
+    @property
+    def ref(self) -> "ActorRef[A]":
+        """The actor's ref."""
+        ...
 
     def _child(self, spec: ChildSpec, parent: "Supervisor") -> "Child[Any]":
         """Return what runs its actor from now on; the mailbox's claim is the supervisor's.

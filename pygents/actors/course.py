@@ -5,9 +5,8 @@ been said to the child meanwhile (``halt``); whoever says something to a parked 
 nothing that is said is missed.
 """
 
-import threading
-
 from pygents.actors.child_spec import Order, Phase
+from pygents.actors.process_lock import ProcessLock
 from pygents.actors.reply import Reply
 
 __all__ = ["Course"]
@@ -18,7 +17,7 @@ class Course:
 
     __slots__ = ("_idle", "_lock", "_reached", "halt", "order", "parked", "phase", "steps")
 
-    def __init__(self, lock: threading.RLock) -> None:
+    def __init__(self, lock: ProcessLock) -> None:
         self._lock = lock
         self.phase = Phase.STARTING
         self.order: Order | None = None

@@ -13,9 +13,10 @@ Invariants:
 """
 
 import asyncio
-import threading
 from asyncio import Task
 from typing import cast
+
+from pygents.actors.process_lock import ProcessLock
 
 __all__ = ["Cuts", "FencedError"]
 
@@ -29,7 +30,7 @@ class Cuts:
 
     __slots__ = ("_fenced", "_lock", "_requests", "_suspected", "_watchful")
 
-    def __init__(self, lock: threading.RLock) -> None:
+    def __init__(self, lock: ProcessLock) -> None:
         self._lock = lock
         self._fenced: set[Task[None]] | None = None
         self._requests = 0
@@ -40,6 +41,11 @@ class Cuts:
         """Cancel the message that the activation has in hand."""
         self._requests += 1
         activation.cancel()
+
+    @property
+    def has_cut(self) -> bool:
+        """Whether the message in hand is cut: that is its outcome, whatever its handler raises from now on."""
+        return self._requests > 0
 
     def take_back(self, activation: "Task[None] | None") -> bool:
         """Take all requests back, and return whether there were any."""

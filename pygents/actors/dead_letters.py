@@ -9,14 +9,14 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
+from pygents.actors.answers import log, show
+from pygents.actors.checks import checked_count
 from pygents.actors.events import EventStream, Subscription
 
 __all__ = ["DeadLetter", "DeadLetterReason", "DeadLetters"]
-
-logger = logging.getLogger("pygents.actors")
 
 
 class DeadLetterReason(Enum):
@@ -54,10 +54,12 @@ class DeadLetter:
     """What its handler raised, with the traceback."""
     at: float
     """When it died, in seconds since the epoch."""
+    _along: object = field(default=None, repr=False, compare=False)
+    """What a layer above has the message take along when it is sent again."""
 
 
-type Deliver = Callable[[str, object], None]
-"""Sends a message to the actor at a path; raises if it is not taken."""
+type Deliver = Callable[[str, DeadLetter], None]
+"""Sends a letter's message to the actor at a path; raises if it is not taken."""
 
 
 class DeadLetters:
@@ -65,17 +67,16 @@ class DeadLetters:
 
     Args:
         capacity: letters that are kept at the most; beyond, the oldest are dropped, counted and logged
-        deliver: sends a message to the actor at a path
+        deliver: sends a letter's message to the actor at a path
 
     Raises:
-        ValueError: if the capacity is below 1
+        TypeError: if the capacity is no integer
+        ValueError: if it is below 1
 
     """
 
     def __init__(self, capacity: int, deliver: Deliver) -> None:
-        if capacity < 1:
-            msg = f"capacity must be at least 1 letter, not {capacity!r}"
-            raise ValueError(msg)
+        checked_count("capacity", capacity, least=1)
         self._lock = threading.RLock()  # a finalizer may send what dies
         self._letters: deque[DeadLetter] = deque()
         self._capacity = capacity
@@ -107,7 +108,7 @@ class DeadLetters:
                 self._dropped += 1
             self._letters.append(letter)
         if lost is not None:
-            logger.warning("The oldest of %d dead letters is dropped: %r", self._capacity, lost)
+            log(logging.WARNING, "The oldest of %d dead letters is dropped: %s", self._capacity, show(lost))
         self._stream.publish(letter)
 
     def where(self, *, recipient: str | None = None, reason: DeadLetterReason | None = None) -> list[DeadLetter]:
@@ -119,8 +120,21 @@ class DeadLetters:
         ]
 
     def subscribe(self, *, capacity: int = 1_000) -> Subscription[DeadLetter]:
-        """Return the letters from now on, as an asynchronous iterator."""
+        """Return the letters from now on, as an asynchronous iterator; it ends with the system.
+
+        Args:
+            capacity: letters that wait for the subscriber at the most; beyond, the oldest are lost and counted
+
+        Raises:
+            TypeError: if the capacity is no integer
+            ValueError: if it is below 1
+
+        """
         return self._stream.subscribe(capacity=capacity)
+
+    def close(self) -> None:
+        """End all subscriptions, once each subscriber has got what waits for it; letters are still kept."""
+        self._stream.close()
 
     def redrive(self, letter: DeadLetter, *, to: str | None = None) -> None:
         """Send a letter again, to its recipient or another; it is no longer dead then.
@@ -155,7 +169,7 @@ class DeadLetters:
                 return False
             del self._letters[place]
         try:
-            self._deliver(letter.recipient if to is None else to, letter.message)
+            self._deliver(letter.recipient if to is None else to, letter)
         except BaseException:
             with self._lock:
                 self._letters.insert(place, letter)

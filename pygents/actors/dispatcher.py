@@ -54,6 +54,9 @@ class Dispatcher(Protocol):
     def discard(self, member: Member) -> None:
         """Forget a member that has ended."""
 
+    def abandon(self, member: Member) -> None:
+        """Forget a member that goes on elsewhere, because the loop is blocked."""
+
     def schedule(self, activate: Callable[[], None]) -> None:
         """Call `activate` soon, on the loop; from any thread.
 
@@ -132,6 +135,10 @@ class LoopDispatcher:
         """Forget a member that has ended."""
         self._shared.discard(member)
 
+    def abandon(self, member: Member) -> None:
+        """Forget a member that goes on elsewhere, because the loop is blocked."""
+        self.discard(member)
+
     def schedule(self, activate: Callable[[], None]) -> None:
         """Call `activate` soon, on the loop; from any thread."""
         loop = self._loop
@@ -156,14 +163,19 @@ class ThreadDispatcher(LoopDispatcher):
         thread.loop.call_soon_threadsafe(self._shared.watch_for_the_end)
 
     @classmethod
-    def open(cls, name: str = "actor", loop: asyncio.AbstractEventLoop | None = None) -> "ThreadDispatcher":  # noqa: ARG003 (it is on its own)
+    def open(cls, name: str = "actor", loop: asyncio.AbstractEventLoop | None = None) -> "ThreadDispatcher":
         """Start a loop thread and return its dispatcher."""
-        return cls(LoopThread(f"pygents-actor-{name}"))
+        return cls(LoopThread(f"pygents-actor-{name}", serves=loop))
 
     def discard(self, member: Member) -> None:
         """Forget the actor, and let its thread end."""
         super().discard(member)
         self._thread.end()
+
+    def abandon(self, member: Member) -> None:
+        """Let the thread end when it can; nobody waits for it."""
+        self._thread.serves = None
+        super().abandon(member)
 
 
 class CallerDispatcher:
@@ -203,6 +215,9 @@ class CallerDispatcher:
         """Do nothing: no loop is the actor's own."""
 
     def discard(self, member: Member) -> None:
+        """Do nothing: no loop is the actor's own."""
+
+    def abandon(self, member: Member) -> None:
         """Do nothing: no loop is the actor's own."""
 
     def schedule(self, activate: Callable[[], None]) -> None:

@@ -23,3 +23,8 @@ class Sent[T](Envelope[T]):
         self.message = message  # not super(): a call more for every message
         self.reply_to = reply_to
         self.sender = sender.get()
+
+    @property
+    def along(self) -> object:
+        """What a layer above has the message take along, also when it is sent again; None if that is nothing."""
+        return None

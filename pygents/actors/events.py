@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+from pygents.actors.checks import checked_count
+
 __all__ = ["EventStream", "EventsLost", "Subscription"]
 
 _CAPACITY = 1_000
@@ -34,6 +36,7 @@ class EventStream[E]:
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a subscription may be collected while this thread holds it
         self._subscriptions: tuple[weakref.ref[Subscription[E]], ...] = ()
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} with {len(self._subscriptions)} subscribers>"
@@ -50,23 +53,28 @@ class EventStream[E]:
                 subscription.add(event)
 
     def subscribe(self, *, capacity: int = _CAPACITY) -> "Subscription[E]":
-        """Return a subscription to all events from now on.
+        """Return a subscription to all events from now on; to none if the stream is closed.
 
         Args:
             capacity: events that wait for the subscriber at the most; beyond, the oldest are lost and counted
 
         Raises:
-            ValueError: if the capacity is below 1
+            TypeError: if the capacity is no integer
+            ValueError: if it is below 1
 
         """
-        subscription: Subscription[E] = Subscription(capacity)
+        subscription: Subscription[E] = Subscription(checked_count("capacity", capacity, least=1))
         with self._lock:
-            self._subscriptions = (*self._subscriptions, weakref.ref(subscription, self._forget))
+            if self._closed:
+                subscription.close()
+            else:
+                self._subscriptions = (*self._subscriptions, weakref.ref(subscription, self._forget))
         return subscription
 
     def close(self) -> None:
-        """End all subscriptions, once each subscriber has got what waits for it."""
+        """End all subscriptions, once each subscriber has got what waits for it, and those to come at once."""
         with self._lock:
+            self._closed = True
             closing, self._subscriptions = self._subscriptions, ()
         for reference in closing:
             if (subscription := reference()) is not None:
@@ -81,9 +89,6 @@ class Subscription[E]:
     """The events since `EventStream.subscribe`, as an asynchronous iterator, for one task at a time on any loop."""
 
     def __init__(self, capacity: int) -> None:
-        if capacity < 1:
-            msg = f"capacity must be at least 1 event, not {capacity!r}"
-            raise ValueError(msg)
         self._lock = threading.RLock()
         self._events: deque[E] = deque()
         self._capacity = capacity

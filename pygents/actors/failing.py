@@ -24,16 +24,23 @@ __all__ = ["fail", "fail_on", "start_over"]
 
 
 async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseException) -> None:
-    """Do what follows from a handler that has raised, or was cut."""
-    cut = child.take_cuts_back()
-    if isinstance(error, CancelledError) and (cut or child.ending):
+    """Do what follows from a handler that has raised, or was cut: that goes first, whatever it has raised then."""
+    cut = child.cuts.has_cut
+    if isinstance(error, CancelledError):
+        child.take_cuts_back()
+    elif child.has_outlived_cancellation():
+        await child.go_on()
+    if cut or child.ending:
+        if not isinstance(error, CancelledError):
+            text = "%s was cut on %s and raised, which is dropped:"
+            log(logging.ERROR, text, child.label, show(envelope.message), error=error)
         if child.killed or child.ending:
             child.ledger.bury(envelope, DeadLetterReason.CUT)
         else:
             child.ledger.go_back(envelope, child.policy.max_attempts)
         return
     _report(child, error, envelope.message)
-    directive = child.directive_for(error)
+    directive = Directive.RESUME if child.killed else child.directive_for(error)  # if so, there is nothing to decide
     if directive is Directive.RETRY:
         if child.ledger.go_back(envelope, child.policy.max_attempts, error):
             _rest(child, child.comeback.next_delay(child.policy, child.system.now()))
@@ -76,14 +83,14 @@ async def _restart_alone(child: "Child[Any]", failure: BaseException | None, del
 
 async def _apply(child: "Child[Any]", directive: Directive, error: BaseException) -> None:
     child.course.halt = True
-    if directive is Directive.RESTART and child.spec.restart is not Restart.TEMPORARY:
-        delay = child.parent.ask_restart(child, error)
-    elif directive is Directive.ESCALATE:
-        delay = None
+    delay: float | None = None
+    if directive is Directive.ESCALATE:
         child.parent.fail(error)
-    else:
+    if directive is Directive.STOP or child.spec.restart is Restart.TEMPORARY:
         await end(child, error, Ended.FAILED)
         return
+    if directive is Directive.RESTART:
+        delay = child.parent.ask_restart(child, error)
     child.settle()  # what has to follow has been asked for
     await _restart_alone(child, error, delay)
 

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["retire", "start_again", "start_first", "wait_for"]
 
 
+class _CutError(Exception):
+    """What one of an actor's own methods ends in that its system has cut: no failure."""
+
+
 async def start_first(child: "Child[Any]") -> None:
     """Run ``on_start`` of the first actor."""
     error = await _run_own(child, child.spec.start_timeout, child.actor.on_start)
-    if child.killed:
+    if child.killed or isinstance(error, _CutError):
         return
     if error is not None:
         await child.fail(error)
@@ -41,7 +45,7 @@ async def start_again(child: "Child[Any]") -> None:
     child.comeback.due = False
     failure = child.comeback.failure
     error = await _begin_again(child, failure)
-    if child.killed:
+    if child.killed or isinstance(error, _CutError):
         return
     child.restarts += 1
     if error is not None:
@@ -99,13 +103,19 @@ async def _run_own(
     child: "Child[Any]", seconds: float, method: Callable[..., object], *args: object
 ) -> BaseException | None:
     name = getattr(method, "__name__", "a method")
+    cut = False
+
+    def interrupted() -> None:
+        nonlocal cut
+        cut = child.take_cuts_back() or child.ending or cut
+
     bounds = Bounds(
         seconds,
         child.spec.shutdown,
-        child.take_cuts_back,
+        interrupted,
         lambda: child.system.note_abandoned(f"{child.spec.path} in {name}"),
     )
     try:
         return await call_bounded(bounds, method, *args)
     except TimeoutError:
-        return StartTimeoutError(child.spec.path, name, seconds)
+        return _CutError(f"{name} was cut") if cut else StartTimeoutError(child.spec.path, name, seconds)

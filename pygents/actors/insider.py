@@ -15,7 +15,7 @@ from pygents.errors import WouldDeadlockError
 if TYPE_CHECKING:
     from pygents.actors.supervisor import Supervisor
 
-__all__ = ["refuse_insiders"]
+__all__ = ["refuse_insiders", "waits_for_this_task"]
 
 _OURS = "pygents-"
 
@@ -29,11 +29,12 @@ def refuse_insiders(root: "Supervisor", target: str, advice: str) -> None:
     """
     path = sender.get()
     node = None if path is None else root.find(path.split("/"))
-    if isinstance(node, Child) and _waits_for_this_task(node):
+    if isinstance(node, Child) and waits_for_this_task(node):
         raise WouldDeadlockError(str(node.ref), target, advice=advice)
 
 
-def _waits_for_this_task(child: "Child[Any]") -> bool:
+def waits_for_this_task(child: "Child[Any]") -> bool:
+    """Return whether a child goes on only when the running task has ended, if it is the child's code at all."""
     task = asyncio.current_task()
     if task is None or child.activation is None:
         return False

@@ -137,6 +137,7 @@ class Ledger:
                 reason=reason,
                 failure=failure,
                 at=time.time(),
+                _along=envelope.along if isinstance(envelope, Sent) else None,
             )
         )
         if reason in _TOLD_WHY and failure is not None and envelope.reply_to is not None:

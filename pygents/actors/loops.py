@@ -24,6 +24,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from pygents.actors.answers import log
+
 __all__ = [
     "KnownLoop",
     "LoopEndedError",
@@ -31,11 +33,10 @@ __all__ = [
     "Member",
     "background_loop",
     "end_closed_loops",
+    "join_ending_threads",
     "known_loop",
     "resolve_from_anywhere",
 ]
-
-logger = logging.getLogger("pygents.actors")
 
 
 class LoopEndedError(RuntimeError):
@@ -114,9 +115,8 @@ async def _end(member: Member) -> None:
     """End an actor; a fault of the machinery must not keep the older ones from their ``on_stop``."""
     try:
         await member()
-    except Exception:
-        with suppress(BaseException):
-            logger.critical("an actor could not be ended with its loop:", exc_info=True)
+    except Exception as error:  # noqa: BLE001 (logged)
+        log(logging.CRITICAL, "an actor could not be ended with its loop:", error=error)
 
 
 class LoopThread:
@@ -124,11 +124,18 @@ class LoopThread:
 
     Args:
         name: the thread's
+        serves: the loop whose system it works for, if it does
         tells_failure: whether what ends the loop before that is shown by the thread, as by any; it is kept anyhow
 
     """
 
-    def __init__(self, name: str, *, tells_failure: bool = True) -> None:
+    def __init__(
+        self, name: str, *, serves: asyncio.AbstractEventLoop | None = None, tells_failure: bool = True
+    ) -> None:
+        self.serves = serves
+        """The loop whose system it works for."""
+        self.ending = False
+        """Whether it has been told to end."""
         self._tells_failure = tells_failure
         self.failure: BaseException | None = None
         """What the loop has ended with, if nobody had told it to: a ``SystemExit`` out of a task, say."""
@@ -157,6 +164,7 @@ class LoopThread:
         finally:
             with _loops_lock:
                 _threads.discard(self)
+                _last_steps[:] = [self, *(thread for thread in _last_steps if thread.thread.is_alive())]
             self._ended.set_result(None)
 
     def run(self, work: Coroutine[Any, Any, object]) -> None:
@@ -170,6 +178,7 @@ class LoopThread:
 
     def end(self) -> None:
         """Let the loop close and the thread end, soon; from any thread."""
+        self.ending = True
         with suppress(RuntimeError):  # it has ended
             self.loop.call_soon_threadsafe(self._finish)
 
@@ -181,10 +190,12 @@ class LoopThread:
 _loops_lock = threading.RLock()
 _loops: dict[asyncio.AbstractEventLoop, KnownLoop] = {}  # a loop stays until it has ended
 _threads: set[LoopThread] = set()
+_last_steps: list[LoopThread] = []  # those whose loop has ended, and that may live for another moment
 _exiting = threading.Event()
 _background: LoopThread | None = None
 
 _EXIT_PATIENCE = 5.0  # seconds that the end of the program waits for the actors on loop threads to end
+_JOIN_PATIENCE = 1.0  # seconds that the end of a system waits for a thread, which may be blocked for ever
 
 
 def known_loop(loop: asyncio.AbstractEventLoop) -> KnownLoop:
@@ -234,6 +245,25 @@ def background_loop() -> asyncio.AbstractEventLoop:
         return _background.loop
 
 
+async def join_ending_threads(loop: asyncio.AbstractEventLoop) -> None:
+    """Wait for the threads that were told to end and work for a system on this loop, which goes on meanwhile.
+
+    A thread that is blocked, or whose loop has a task that ignores its cancellation, is left after a second of real
+    time.
+    """
+    with _loops_lock:
+        ending = [thread for thread in (*_threads, *_last_steps) if thread.serves is loop and thread.ending]
+    if ending:
+        with concurrent.futures.ThreadPoolExecutor(1, "pygents-join") as executor:
+            await loop.run_in_executor(executor, _join, ending, _JOIN_PATIENCE)
+
+
+def _join(threads: list[LoopThread], patience: float) -> None:
+    deadline = time.monotonic() + patience
+    for thread in threads:
+        thread.thread.join(max(0.0, deadline - time.monotonic()))
+
+
 @atexit.register
 def _end_threads() -> None:
     """End the actors that live on threads of ours, before the interpreter freezes them."""
@@ -242,9 +272,7 @@ def _end_threads() -> None:
         threads = list(_threads)
     for thread in threads:
         thread.end()
-    deadline = time.monotonic() + _EXIT_PATIENCE
-    for thread in threads:
-        thread.thread.join(max(0.0, deadline - time.monotonic()))
+    _join(threads, _EXIT_PATIENCE)
 
 
 def _start_afresh_in_child() -> None:
@@ -254,6 +282,7 @@ def _start_afresh_in_child() -> None:
     _loops_lock = threading.RLock()
     _loops.clear()
     _threads.clear()
+    _last_steps.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,7 +11,8 @@ Invariants, all kept by the one lock:
   that arrives at an idle mailbox wakes exactly once, and one that arrives at a claimed mailbox is seen by the claim's
   holder.
 * An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
-  queued to its first caller, who answers for it.
+  queued to its first caller, who answers for it. One in hand that is *replaced* has not gone, but ``contents`` does not
+  see it from the step on in which it sees the item in its place.
 * Each item is counted once, in the step in which it goes: ``census`` sees it in a place or in a count. One that is
   cleared in a mailbox that keeps account is seen as cleared until whoever got it has counted it.
 
@@ -57,6 +58,7 @@ class Mailbox[T]:
         "_left_out",
         "_lock",
         "_lost",
+        "_replaced",
         "_stopping",
         "_taken",
         "_wake",
@@ -74,6 +76,7 @@ class Mailbox[T]:
         self._failed = 0
         self._lost = 0
         self._left_out: T | None = None
+        self._replaced: T | None = None
         self._cleared: set[T] | None = None
         self._wake: Callable[[], None] | None = None
         self._wake_for_items = False
@@ -148,7 +151,7 @@ class Mailbox[T]:
             raise
 
     def put_in_place(self, item: T) -> None:
-        """Append an item and drop the one in hand, in one step, so that a snapshot sees exactly one of them.
+        """Append an item in the place of the one in hand, which stays there, but for `contents`: it sees one of them.
 
         Raises:
             ActorDeadError: if the mailbox is closed
@@ -157,9 +160,8 @@ class Mailbox[T]:
         with self._lock:
             if self._closed:
                 raise ActorDeadError(_CLOSED)
-            done, self._in_hand = self._in_hand, None
+            _stale, self._replaced = self._replaced, self._in_hand  # it goes at the end, with the lock free
             self._items.append(item)
-        del done
 
     def take(self) -> T | None:
         """Take the oldest item in hand and return it, or None; for the holder of the claim."""
@@ -192,7 +194,7 @@ class Mailbox[T]:
         """Drop the item in hand, if it is this one: it has ended."""
         if self._in_hand is item:
             self._in_hand = None
-            self._left_out = None
+            self._left_out = self._replaced = None
 
     def keep_account(self) -> None:
         """Keep what is cleared in the `census` until it is counted."""
@@ -203,6 +205,7 @@ class Mailbox[T]:
         with self._lock:
             if self._in_hand is item:
                 self._in_hand = None
+                _stale, self._replaced = self._replaced, None
             elif self._cleared and item in self._cleared:
                 self._cleared -= {item}  # not remove: after a call others may look
                 self._taken += 1
@@ -235,6 +238,7 @@ class Mailbox[T]:
             if self._closed or self._in_hand is not item:
                 return False
             self._in_hand = None
+            _stale, self._replaced = self._replaced, None
             if self._left_out is not item:
                 self._taken -= 1
             self._left_out = None
@@ -312,6 +316,7 @@ class Mailbox[T]:
                 if self._left_out is not self._in_hand:
                     self._taken -= 1
                 self._in_hand = self._left_out = None
+            _stale, self._replaced = self._replaced, None
             if self._cleared is not None:
                 self._cleared |= {*left}
             self._items = empty
@@ -344,7 +349,8 @@ class Mailbox[T]:
     def contents(self) -> tuple[T | None, list[T]]:
         """Return the item in hand and the queued ones, oldest first, as they are at one moment."""
         with self._lock:
-            return self._in_hand, list(self._items)
+            replaced, in_hand = self._replaced, self._in_hand  # in this order: `done` takes no lock
+            return None if in_hand is replaced else in_hand, list(self._items)
 
     def census(self) -> Census[T]:
         """Return what is here and how much has gone, as it is at one moment."""

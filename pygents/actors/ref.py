@@ -11,7 +11,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
-from pykka import Actor, ActorDeadError
+from pykka import ActorDeadError
 from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
@@ -20,7 +20,7 @@ from pygents.actors.checks import check_timeout
 from pygents.actors.envelope import Sent
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
-from pygents.actors.running import who_runs
+from pygents.actors.running import runs_here, who_runs
 from pygents.actors.statistics import Statistics
 from pygents.actors.watch import Ended, Terminated, Watches
 from pygents.errors import WouldDeadlockError
@@ -28,6 +28,7 @@ from pygents.errors import WouldDeadlockError
 if TYPE_CHECKING:
     import weakref
 
+    from pygents.actors.actor import AsyncActor
     from pygents.actors.dispatcher import Dispatcher
     from pygents.actors.flag import Flag
     from pygents.actors.mailbox import Mailbox
@@ -50,9 +51,11 @@ class _Cell(Protocol):
     def statistics(self) -> Statistics | None: ...
 
 
-class ActorRef[A: Actor](PykkaRef[A]):
+class ActorRef[A: AsyncActor](PykkaRef[Any]):
     """A reference to an actor: pykka's, plus ``tell_async``, ``ask_async`` and ``stop_async``."""
 
+    actor_class: type[A]  # pyright: ignore[reportIncompatibleVariableOverride] (A is none of pykka's, see AsyncActor)
+    """The class of the actor."""
     actor_inbox: "Mailbox[Envelope[Any]]"  # pyright: ignore[reportIncompatibleVariableOverride] (narrower than pykka's)
 
     def __init__(self, actor: A) -> None:
@@ -100,7 +103,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
     @overload
     def ask(self, message: object, *, block: Literal[False], timeout: float | None = None) -> Reply[Any]: ...
     @overload
-    def ask(self, message: object, *, block: Literal[True], timeout: float | None = None) -> Any: ...
+    def ask(self, message: object, *, block: Literal[True] = True, timeout: float | None = None) -> Any: ...
     @overload
     def ask(self, message: object, *, block: bool = True, timeout: float | None = None) -> Any | Reply[Any]: ...
     def ask(  # pyright: ignore[reportIncompatibleMethodOverride] (a Reply is the Future of pykka's signature)
@@ -143,13 +146,15 @@ class ActorRef[A: Actor](PykkaRef[A]):
         return reply.get(timeout=timeout) if block else reply
 
     @overload
-    def stop(self, *, block: Literal[True], timeout: float | None = None) -> bool: ...
+    def stop(self, *, block: Literal[True] = True, timeout: float | None = None) -> bool: ...
     @overload
     def stop(self, *, block: Literal[False], timeout: float | None = None) -> Reply[bool]: ...
     @overload
     def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Reply[bool]: ...
     def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Reply[bool]:
         """Ask the actor to stop when it has handled what is queued, and wait for that, blocking this thread.
+
+        Ordered by the actor's own code, it is the actor's own stop: a supervisor starts a permanent actor again.
 
         Args:
             block: whether to wait here; if not, a `Reply` of the result is returned
@@ -309,11 +314,17 @@ class ActorRef[A: Actor](PykkaRef[A]):
             if isinstance(envelope.reply_to, Reply):
                 error = ActorDeadError(f"{self} is an actor of the process that this one was forked from")
                 envelope.reply_to.fail_in_child(error)
+        if (cell := self._find_cell()) is not None:
+            self._past, self._cell = cell.statistics(), None
         cast("Flag", self.actor_stopped).set_in_child()
 
-    def _request_stop(self, stop: _ActorStop | None = None) -> Reply[bool]:
+    def _request_stop(self, *, own: bool = False) -> Reply[bool]:
         reply: Reply[bool] = Reply(self)
-        envelope = Envelope(_ActorStop() if stop is None else stop, reply_to=reply)
+        stop = _ActorStop()
+        if own or runs_here(self):
+            stop = OwnStop()
+            stop.life = getattr(self._find_cell(), "restarts", 0)
+        envelope = Envelope(stop, reply_to=reply)
         try:
             self.actor_inbox.put_stop(envelope)
             loop = self.serving_loop  # also the loop of who drained the actor

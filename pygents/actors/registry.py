@@ -19,14 +19,43 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from pykka import ActorRef, ActorRegistry, Future
+from pykka import ActorRef, Future
 
+from pygents.actors.checks import check_timeout
 from pygents.actors.loops import end_closed_loops
 from pygents.actors.ref import ActorRef as OurRef
+from pygents.actors.running import running
 
-__all__ = ["RefSet", "adapt_registry"]
+if TYPE_CHECKING:
+    from pykka import Actor
+    from pykka import ActorRegistry as PykkaRegistry
+
+    from pygents.actors.actor import AsyncActor
+
+    class ActorRegistry(PykkaRegistry):
+        """pykka's to type checkers, with classes of ours where it takes classes of pykka's."""
+
+        @classmethod
+        def broadcast(cls, message: Any, target_class: type[Actor | AsyncActor] | str | None = None) -> None:
+            """Tell all actors of a class, or of all classes."""
+
+        @overload
+        @classmethod
+        def get_by_class[A: AsyncActor](cls, actor_class: type[A]) -> list[OurRef[A]]: ...
+        @overload
+        @classmethod
+        def get_by_class[P: Actor](cls, actor_class: type[P]) -> list[ActorRef[P]]: ...
+        @classmethod
+        def get_by_class(cls, actor_class: Any) -> list[Any]:
+            """Return the refs of all running actors of a class, and of those below it."""
+            ...
+
+else:
+    from pykka import ActorRegistry
+
+__all__ = ["ActorRegistry", "RefSet", "adapt_registry"]
 
 type AnyRef = ActorRef[Any]
 
@@ -82,14 +111,21 @@ def _stop_all(*, block: bool = True, timeout: float | None = None) -> list[bool]
     """Stop all running actors, youngest first, as pykka's ``ActorRegistry.stop_all`` does.
 
     Raises:
+        TypeError: if the timeout is no number; nothing is stopped then
+        ValueError: if it is below zero; likewise
         WouldDeadlockError: if it would block the event loop that some of the actors need to stop; nothing is stopped
             then
 
     """
+    check_timeout(timeout)
     for ref in ActorRegistry.get_all() if block else ():
         if isinstance(ref, OurRef):
             ref._refuse_to_block()
-    return _pykka_stop_all(block=block, timeout=timeout)
+    token = running.set(None)  # whoever orders it, it is no actor's own stop
+    try:
+        return _pykka_stop_all(block=block, timeout=timeout)
+    finally:
+        running.reset(token)
 
 
 def _after_a_look_at_loops[**P, R](look: Callable[P, R]) -> Callable[P, R]:

@@ -9,16 +9,30 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     import weakref
 
-__all__ = ["running", "who_runs"]
+__all__ = ["running", "runs_here", "who_runs"]
 
 running: ContextVar[object] = ContextVar("pygents.running", default=None)
-"""An actor's ref, or a tuple of a layer above, which begins with a weak reference to whoever is running, or None."""
+"""An actor's ref, or a tuple of a layer above, which begins with a weak reference to whoever is running, or None.
+
+Who that is has its actor's ref as ``ref``.
+"""
+
+
+def runs_here(ref: object) -> bool:
+    """Return whether the code of an actor is what runs in this context."""
+    who = _who()
+    return who is not None and (who is ref or getattr(who, "ref", None) is ref)
 
 
 def who_runs() -> str:
     """Return who is running in this context, for an error."""
+    who = _who()
+    return "Code outside any actor" if who is None else str(who)
+
+
+def _who() -> object:
     who = running.get()
     if isinstance(who, tuple):
         first = cast("tuple[weakref.ref[object] | None, object]", who)[0]
         who = None if first is None else first()
-    return "Code outside any actor" if who is None else str(who)
+    return who

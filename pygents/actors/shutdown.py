@@ -13,8 +13,10 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pygents.actors.answers import log
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
 from pygents.actors.idleness import wait_until_idle
+from pygents.actors.loops import join_ending_threads
 from pygents.actors.reply import Reply
 from pygents.actors.shutdown_report import ShutdownReport
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from pygents.actors.system import ActorSystem
 
 __all__ = ["Shutdown"]
-
-logger = logging.getLogger("pygents.actors")
 
 
 class Shutdown:
@@ -42,7 +42,7 @@ class Shutdown:
     def note_abandoned(self, path: str) -> None:
         """Count a handler that ignores its cancellation."""
         self._abandoned.append(path)
-        logger.error("%s ignores its cancellation, and is abandoned", path)
+        log(logging.ERROR, "%s ignores its cancellation, and is abandoned", path)
 
     def note_dead(self, letter: DeadLetter) -> None:
         """Count a message that is cut from the beginning of the shutdown on."""
@@ -72,6 +72,7 @@ class Shutdown:
                 await self._drain()
             await self._system.root.transitions.terminate_all(close=True)
             await self._system.tasks_done()
+            await join_ending_threads(self._system.loop)
         finally:
             self.conclude()
 
@@ -79,6 +80,7 @@ class Shutdown:
         """Tell everybody that the system has ended, unless they know: in order, or because its loop has ended."""
         self._system.closed = True
         self._system.news.close()
+        self._system.dead_letters.close()
         if not self.over.done:
             self.over.set(ShutdownReport(cut=tuple(self._cut), abandoned=tuple(self._abandoned)))
 
@@ -90,4 +92,5 @@ class Shutdown:
                 await wait_until_idle(self._system.root)
         except TimeoutError:
             seconds = self._system.now() - began
-            logger.warning("%r: the queued work was not done within %s seconds", self._system, seconds)
+            text = "%r: the queued work was not done within %s seconds"
+            log(logging.WARNING, text, self._system, seconds)

@@ -2,41 +2,33 @@
 
 # pyright: reportPrivateUsage=false
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from pygents.actors.actor import AsyncActor
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec, Spawnable
-from pygents.actors.dispatcher import Dispatcher, LoopDispatcher, check_dispatcher
+from pygents.actors.dispatcher import LoopDispatcher, check_dispatcher
 from pygents.actors.supervision import Restart, Supervision
 
 if TYPE_CHECKING:
     from pygents.actors.cell import Cell
+    from pygents.actors.spawner import Options
     from pygents.actors.supervisor import Supervisor
 
-__all__ = ["Birth", "Options"]
-
-
-class Options(TypedDict):
-    """How a child is to be run, as a user says it."""
-
-    restart: Restart
-    supervision: Supervision | None
-    start_timeout: float
-    shutdown: float
+__all__ = ["Birth"]
 
 
 class Birth:
     """What a child is made of, and made again of: a class of actors with arguments, or something that has its actor.
 
     Raises:
-        TypeError: if it is neither, or the latter comes with a name or arguments
+        TypeError: if it is neither, the latter comes with a name or arguments, or the class cannot take any
 
     """
 
     def __init__(
-        self, kind: "type[AsyncActor] | Spawnable", name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, kind: "type[AsyncActor] | Spawnable[Any]", name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self._kind = kind
         self._args = args
@@ -44,6 +36,10 @@ class Birth:
         if isinstance(kind, type):
             if not _is_actor_class(kind):
                 raise TypeError(_text(kind))
+            if (args or kwargs) and _takes_no_arguments(kind):
+                given = ", ".join([*(f"argument {number}" for number, _ in enumerate(args, 1)), *kwargs])
+                msg = f"{kind.__name__} has no __init__ of its own that could take {given}; spawn() has no such option"
+                raise TypeError(msg)
             self.name = name
             """What the child is to be called; None if it is to be given a name."""
             self.default_name = kind.__name__
@@ -56,18 +52,22 @@ class Birth:
             raise TypeError(msg)
         self.name = self.default_name = kind.name
 
-    def spec(self, name: str, path: str, dispatcher: type[Dispatcher] | None, options: Options) -> ChildSpec:
+    def spec(self, name: str, path: str, options: "Options") -> ChildSpec:
         """Return how the child is to be run.
 
         Raises:
-            TypeError: if something is of the wrong type
-            ValueError: if the name is empty or has a slash, or a time is not above zero
+            TypeError: if something is of the wrong type, the class attribute ``supervision`` too
+            ValueError: if the name is empty or has a slash, a time is not above zero, or nobody would run the child
 
         """
-        kind, own = self._kind, options["supervision"]
+        kind, own, dispatcher = self._kind, options["supervision"], options["dispatcher"]
         usual = kind.dispatcher if isinstance(kind, type) else LoopDispatcher
         given = usual if dispatcher is None else dispatcher
         check_dispatcher(name, given)
+        _check_policy(kind if isinstance(kind, type) else type(kind))
+        if not given.wakes_for_messages:
+            msg = f"nobody would run {name!r} on a {given.__name__}: in a system it needs one that runs it by itself"
+            raise ValueError(msg)
         return ChildSpec(
             name=checked_name(name, "a child's name"),
             path=path,
@@ -97,12 +97,24 @@ class Birth:
         return kind._construct_again(cell, self._args, self._kwargs) if isinstance(kind, type) else cell.actor
 
 
+def _check_policy(kind: type) -> None:
+    """Refuse a policy for the children of its actors that is none, before one of them needs it."""
+    policy: object = getattr(kind, "supervision", None)  # something that has an actor may say nothing
+    if policy is not None or _is_actor_class(kind):
+        checked(f"{kind.__name__}.supervision", policy, Supervision)
+
+
 def _text(kind: object) -> str:
     return f"{kind!r} cannot be spawned: give an agent, or a class of AsyncActors and its arguments after it"
 
 
 def _is_actor_class(kind: type) -> bool:
     return issubclass(kind, AsyncActor)
+
+
+def _takes_no_arguments(kind: type[AsyncActor]) -> bool:
+    """Tell a class whose constructor is pykka's, which takes anything and drops it: a mistyped option, say."""
+    return kind.__init__ is AsyncActor.__init__ and kind.__new__ is object.__new__
 
 
 def _is_spawnable(kind: object) -> bool:

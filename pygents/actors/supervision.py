@@ -15,11 +15,10 @@ from inspect import iscoroutine, iscoroutinefunction
 from sys import float_info
 from typing import cast
 
+from pygents.actors.answers import log, show
 from pygents.actors.checks import checked, checked_count, checked_number, checked_seconds
 
 __all__ = ["Backoff", "BackoffClock", "Directive", "Restart", "RestartWindow", "Strategy", "Supervision"]
-
-logger = logging.getLogger("pygents.actors")
 
 
 class Strategy(Enum):
@@ -195,14 +194,15 @@ class BackoffClock:
 def _asked(decide: Callable[[BaseException], object], failure: BaseException) -> Directive:
     try:
         directive = decide(failure)
-    except BaseException:  # a cancellation, say, would end the actor, or its loop
-        logger.exception("decide raised for %r, so it is RESTART:", failure)
+    except BaseException as error:  # noqa: BLE001 (a cancellation, say, would end the actor, or its loop)
+        log(logging.ERROR, "decide raised for %s, so it is RESTART:", show(failure), error=error)
         return Directive.RESTART
     if isinstance(directive, Directive):
         return directive
     if iscoroutine(directive):
         directive.close()  # nobody awaits it
-    logger.error("decide gave %r for %r, which is no Directive, so it is RESTART", directive, failure)
+    text = "decide gave %s for %s, which is no Directive, so it is RESTART"
+    log(logging.ERROR, text, show(directive), show(failure))
     return Directive.RESTART
 
 

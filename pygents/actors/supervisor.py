@@ -7,30 +7,33 @@ by its `Transitions`, on the system's loop.
 Invariants:
 
 * The table of nodes and the window are touched under the system's lock.
-* From the moment of a failure until its group is up again, every child that it concerns has an order: it handles the
-  message in hand and no other. The order is given under the lock, on the thread of the failure.
+* From the moment of a failure until it has itself been started again, every child of the group finishes the message in
+  hand and handles no other: the others are ordered so under the lock, on the thread of the failure. They are started
+  one after the other, so none handles a message before those older than it have started. One that is up may handle
+  messages while the next one still starts, as in OTP.
 """
 
 from collections.abc import Iterator, Sequence
 from random import random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, override
 
 from pykka import ActorDeadError, ActorRegistry
 
-from pygents.actors.actor import AsyncActor
 from pygents.actors.checks import checked, checked_name
 from pygents.actors.child import Child
-from pygents.actors.child_spec import Order, Spawnable
-from pygents.actors.dispatcher import Dispatcher
+from pygents.actors.child_spec import Order
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
-from pygents.actors.spawning import Birth, Options
+from pygents.actors.spawner import Options, Spawner
+from pygents.actors.spawning import Birth
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import BackoffClock, Directive, Restart, RestartWindow, Strategy, Supervision
 from pygents.actors.transitions import Transitions, hold, make_way
 from pygents.errors import TooManyRestartsError
 
 if TYPE_CHECKING:
+    from pygents.actors.actor import AsyncActor
+    from pygents.actors.child_spec import Spawnable
     from pygents.actors.system import ActorSystem
 
 __all__ = ["Supervisor"]
@@ -38,7 +41,7 @@ __all__ = ["Supervisor"]
 type Node = "Child[Any] | Supervisor"
 
 
-class Supervisor:
+class Supervisor(Spawner):
     """Keeps children running. Made by `ActorSystem.supervisor` or by another supervisor's."""
 
     def __init__(
@@ -83,44 +86,24 @@ class Supervisor:
 
     # What users do with it, on any thread.
 
-    def spawn[A: AsyncActor](  # noqa: PLR0913 (each is a part of a child specification)
+    @override
+    def _supervisor_below(self) -> "Supervisor":
+        return self
+
+    def start_child(
         self,
-        kind: type[A] | Spawnable,
-        *args: Any,
-        name: str | None = None,
-        restart: Restart = Restart.TRANSIENT,
-        supervision: Supervision | None = None,
-        start_timeout: float = 30.0,
-        shutdown: float = 5.0,
-        dispatcher: type[Dispatcher] | None = None,
-        **kwargs: Any,
-    ) -> ActorRef[A]:
-        """Start a child, and return its ref at once; its ``on_start`` runs on its own loop.
-
-        Args:
-            kind: the actor's class, or an agent
-            args: for its constructor, also when it is restarted
-            name: unique among its siblings; if none is given, the class's name and a number
-            restart: when it is started again
-            supervision: rules this child's own failures instead of the supervisor's, but for the strategy
-            start_timeout: seconds that ``on_start`` may take
-            shutdown: seconds it has to finish the message in hand and ``on_stop`` when it is told to stop
-            dispatcher: where its messages are handled, if not where its class says
-            kwargs: for its constructor
-
-        Raises:
-            TypeError: if an argument is of the wrong type
-            ValueError: if the name is empty, has a slash, or is taken, or a time is not above zero
-            ActorDeadError: if the supervisor has stopped
-            Exception: what the constructor raised
-
-        """
+        kind: "type[AsyncActor] | Spawnable[Any]",
+        name: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Options,
+    ) -> ActorRef[Any]:
+        """Start a child, as `spawn` says."""
         birth = Birth(kind, name, args, kwargs)
         label = self.system.new_name(birth.default_name) if birth.name is None else birth.name
-        options = Options(restart=restart, supervision=supervision, start_timeout=start_timeout, shutdown=shutdown)
-        spec = birth.spec(label, self.path_of(label), dispatcher, options)
+        spec = birth.spec(label, self.path_of(label), options)
         self._check_free(label)
-        return cast("ActorRef[A]", self._launch(birth.make(spec, self)))
+        return self._launch(birth.make(spec, self))
 
     def supervisor(
         self, name: str, supervision: Supervision | None = None, *, restart: Restart = Restart.TRANSIENT
@@ -248,8 +231,7 @@ class Supervisor:
                 self._past += _counts(node)
 
     def begin_again(self) -> None:
-        """Count restarts afresh, because it is itself restarted; under the lock."""
-        self.restarts += 1
+        """Count the restarts of its children afresh; under the lock."""
         self._window = RestartWindow(self.supervision.max_restarts, self.supervision.within)
 
     def below(self, child: Child[Any]) -> "Supervisor":
@@ -267,7 +249,7 @@ class Supervisor:
             node.kill_all() if isinstance(node, Supervisor) else node.kill()
 
     def stop_all(self) -> Reply[None]:
-        """Stop every child, youngest first; a child's actor can have new ones afterwards."""
+        """Stop every child for good, youngest first; there can be new ones afterwards."""
         return self.system.submit(self.transitions.terminate_all)
 
     def all_gone(self) -> Reply[None]:

@@ -3,7 +3,8 @@
 Invariants:
 
 * ``lock`` guards what many threads change: tables of children, their phases and orders, the windows. It is held for a
-  few steps, never while a user's code runs, and it is re-entrant, since a finalizer may stop an actor inside it.
+  few steps, never while a user's code runs, and it is re-entrant, since a finalizer may stop an actor inside it. In a
+  forked child, where neither the loop nor the threads exist, it is refused, and the system is left at once.
 * Everything that concerns more than one child runs on ``loop``, as tasks that ``_tasks`` keeps until they have ended.
 * The system fails once: ``_failure`` goes from None to the failure under the lock.
 """
@@ -11,31 +12,30 @@ Invariants:
 import asyncio
 import itertools
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, override
 
 from pykka import ActorDeadError
 
-from pygents.actors.actor import AsyncActor
+from pygents.actors.answers import log
 from pygents.actors.body import Body
 from pygents.actors.bulletin import Bulletin
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
-from pygents.actors.child_spec import Spawnable
 from pygents.actors.dead_letters import DeadLetter, DeadLetters
-from pygents.actors.dispatcher import Dispatcher
 from pygents.actors.events import Subscription
 from pygents.actors.idleness import wait_until_idle
 from pygents.actors.insider import refuse_insiders
 from pygents.actors.lifecycle import Event
 from pygents.actors.loops import LoopThread
+from pygents.actors.process_lock import ProcessLock
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
 from pygents.actors.shutdown import Shutdown
 from pygents.actors.shutdown_report import ShutdownReport
 from pygents.actors.signals import in_place_of_signals
+from pygents.actors.spawner import Spawner
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Restart, Supervision
 from pygents.actors.supervisor import Supervisor
@@ -43,8 +43,6 @@ from pygents.actors.tree import draw
 from pygents.errors import SystemFailedError
 
 __all__ = ["ActorSystem"]
-
-logger = logging.getLogger("pygents.actors")
 
 _DEAD_LETTERS = 10_000
 
@@ -56,7 +54,7 @@ _SHUTDOWN_ADVICE = (
 )
 
 
-class ActorSystem:
+class ActorSystem(Spawner):
     """A tree of supervised actors, from ``async with`` (or ``with``, on a loop thread of its own) to its end.
 
     Leaving it is `shutdown` with ``drain=True``, or with ``drain=False`` if the body raised. When a failure comes up to
@@ -83,7 +81,7 @@ class ActorSystem:
         hook_timeout: float | None = None,
     ) -> None:
         self.name = checked_name(name, "a system's name")
-        self.lock = threading.RLock()
+        self.lock = ProcessLock(f"the actor system {name!r}")
         self.closed = True
         self._policy = Supervision() if supervision is None else checked("supervision", supervision, Supervision)
         self._shutdown_timeout = (
@@ -103,7 +101,8 @@ class ActorSystem:
         self._end = Shutdown(self)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} {'closed' if self.closed else 'open'}>"
+        state = "not entered" if self._root is None else "closed" if self.closed else "open"
+        return f"<{type(self).__name__} {self.name!r} {state}>"
 
     # Its life.
 
@@ -115,6 +114,8 @@ class ActorSystem:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self.lock.is_parents:
+            return
         error = self._body.leave(error)
         cancelled = await self._leave(error)
         self._raise_failure(error)
@@ -130,16 +131,39 @@ class ActorSystem:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self.lock.is_parents:
+            return
         thread = self._thread
         assert thread is not None  # noqa: S101 (entered)
         try:
-            thread.run(self._leave(error))
+            raised = self._leave_on(thread, error)
         finally:
             thread.end()
             thread.thread.join()
         self._failure = self._failure or thread.failure
         self._end.conclude()
-        self._raise_failure(error)
+        self._raise_failure(raised)
+        if raised is not None and raised is not error:
+            raise raised
+
+    def _leave_on(self, thread: LoopThread, error: BaseException | None) -> BaseException | None:
+        """Shut down on a loop thread, and return what the body has raised, or an interrupt that has come since.
+
+        The first interrupt ends the draining, as a cancellation does; the second kills; the third comes out at once.
+        """
+        killed = False
+        while True:
+            try:
+                thread.run(self._leave(error))
+            except KeyboardInterrupt as interrupt:
+                if killed:
+                    raise
+                if isinstance(error, KeyboardInterrupt):
+                    killed = True
+                    self.root.kill_all()
+                error = interrupt
+            else:
+                return error
 
     def _check_not_entered(self) -> None:
         if self._loop is not None:
@@ -173,7 +197,7 @@ class ActorSystem:
         if error is None or isinstance(error, asyncio.CancelledError):  # which stays pending, as in a TaskGroup
             raise failed
         if not isinstance(error, Exception):  # a KeyboardInterrupt goes first
-            logger.error("%s", failed, exc_info=failed)
+            log(logging.ERROR, "%s", failed, error=failed)
             return
         msg = f"the actor system {self.name!r} failed, and so did the body"
         raise ExceptionGroup(msg, [failed, error])
@@ -237,32 +261,12 @@ class ActorSystem:
         if self._root is None:
             msg = f"{self!r} has not been entered: use it in `async with`, or in `with`"
             raise RuntimeError(msg)
+        self.lock.check()
         return self._root
 
-    def spawn[A: AsyncActor](  # noqa: PLR0913 (as of a supervisor)
-        self,
-        kind: type[A] | Spawnable,
-        *args: Any,
-        name: str | None = None,
-        restart: Restart = Restart.TRANSIENT,
-        supervision: Supervision | None = None,
-        start_timeout: float = 30.0,
-        shutdown: float = 5.0,
-        dispatcher: type[Dispatcher] | None = None,
-        **kwargs: Any,
-    ) -> ActorRef[A]:
-        """Start an actor under the root supervisor; see `Supervisor.spawn`."""
-        return self.root.spawn(
-            kind,
-            *args,
-            name=name,
-            restart=restart,
-            supervision=supervision,
-            start_timeout=start_timeout,
-            shutdown=shutdown,
-            dispatcher=dispatcher,
-            **kwargs,
-        )
+    @override
+    def _supervisor_below(self) -> Supervisor:
+        return self.root
 
     def supervisor(
         self, name: str, supervision: Supervision | None = None, *, restart: Restart = Restart.TRANSIENT
@@ -295,7 +299,12 @@ class ActorSystem:
         Args:
             capacity: events that wait for the subscriber at the most; beyond, the oldest are lost and counted
 
+        Raises:
+            TypeError: if the capacity is no integer
+            ValueError: if it is below 1
+
         """
+        self.lock.check()
         return self.news.subscribe(capacity=capacity)
 
     def tree(self) -> str:
@@ -358,6 +367,7 @@ class ActorSystem:
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a function soon, on its loop."""
+        self.lock.check()
         self.loop.call_soon_threadsafe(function)
 
     def submit[T](self, work: Callable[[], Awaitable[T]]) -> Reply[T]:
@@ -372,7 +382,7 @@ class ActorSystem:
                 if not isinstance(error, (Exception, asyncio.CancelledError)):
                     raise
                 if not isinstance(error, asyncio.CancelledError):
-                    logger.critical("%r: its own machinery failed", self, exc_info=error)
+                    log(logging.CRITICAL, "%r: its own machinery failed", self, error=error)
 
         def begin() -> None:
             task = self.loop.create_task(run())
@@ -382,9 +392,9 @@ class ActorSystem:
         self.call(begin)
         return reply
 
-    def _deliver(self, path: str, message: object) -> None:
-        ref = self.whereis(path)
-        if ref is None:
+    def _deliver(self, path: str, letter: DeadLetter) -> None:
+        node = self.root.find(checked("path", path, str).split("/"))
+        if not isinstance(node, Child):
             msg = f"{self!r} has no actor at {path!r}"
             raise ActorDeadError(msg)
-        ref.tell(message)
+        node.redeliver(letter)

@@ -122,11 +122,16 @@ class Transitions:
                 await self._suspend_group(child, group)
             if delay > 0 and await _in_time(self._stopping.wait(), delay):
                 return
-            for node in list(group):
-                await self._revive(node, failure, partial(self._is_overtaken, node, group, generation))
+            await self._revive_group(group, failure, lambda node: self._is_overtaken(node, group, generation))
         finally:
             with self._system.lock:
                 self._drop(group)
+
+    async def _revive_group(
+        self, group: "Group", failure: BaseException | None, is_overtaken: Callable[["Node"], bool]
+    ) -> None:
+        for node in list(group):
+            await self._revive(node, failure, partial(is_overtaken, node))
 
     async def _suspend_group(self, child: "Node", group: "Group") -> None:
         if isinstance(child, Child):
@@ -210,16 +215,18 @@ class Transitions:
             if overtaken():
                 return
             self.failing = self.held = False
+            self._supervisor.restarts += 1
             self._supervisor.begin_again()
             group, generation = self.form_group(list(self._nodes.values())), self.generation
 
         def is_overtaken(node: "Node") -> bool:
             return overtaken() or self._is_overtaken(node, group, generation)
 
-        for node in list(group):
-            await self._revive(node, failure, partial(is_overtaken, node))
-        with self._system.lock:
-            self._drop(group)
+        try:
+            await self._revive_group(group, failure, is_overtaken)
+        finally:
+            with self._system.lock:
+                self._drop(group)
 
 
 def hold(node: "Node") -> None:

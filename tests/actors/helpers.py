@@ -15,7 +15,9 @@ __all__ = [
     "Echo",
     "Gate",
     "Life",
+    "Worker",
     "assert_dead_to_everyone",
+    "boom",
     "cell_of",
     "hang",
     "in_thread",
@@ -147,3 +149,38 @@ class Gate(AsyncActor):
             self.entered.set()
             await asyncio.to_thread(self.opened.wait, PATIENCE)
         return message
+
+
+class Worker(AsyncActor):
+    """Writes its life down. A message that is an exception is raised, a coroutine function awaited."""
+
+    def __init__(self, log: list, name: str) -> None:
+        super().__init__()
+        self._log = log
+        self._name = name
+        self.seen = 0
+
+    def on_start(self):
+        self._log.append(f"start {self._name}")
+
+    def on_stop(self):
+        self._log.append(f"stop {self._name}")
+
+    def on_restart(self, failure):
+        self._log.append(f"restart {self._name} {failure!r}")
+
+    def on_failure(self, kind, error, traceback):
+        self._log.append(f"failure {self._name}")
+
+    async def on_receive(self, message):
+        self.seen += 1
+        self._log.append((self._name, message))
+        if isinstance(message, BaseException):
+            raise message
+        if message == "stop":
+            self.stop()
+        return await message() if callable(message) else (self.seen, message)
+
+
+def boom() -> ValueError:
+    return ValueError("boom")

@@ -295,7 +295,7 @@ class TestTheClass:
         ours, pykkas = Echo.start()._actor_weakref(), pykka.ThreadingActor()
         assert set(vars(ours)) == set(vars(pykkas))
         assert set(dir(AsyncActor)) - set(dir(pykka.ThreadingActor)) == {
-            *("_construct", "_construct_again"),
+            *("_construct", "_construct_again", "_supervisor_below"),
             *("dispatcher", "on_restart", "spawn", "supervision"),
         }
 

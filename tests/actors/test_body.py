@@ -7,8 +7,7 @@ import pytest
 from pygents.actors import Supervision
 from pygents.actors.system import ActorSystem
 from pygents.errors import SystemFailedError
-from tests.actors.helpers import hang
-from tests.actors.test_supervisor import Worker, boom
+from tests.actors.helpers import Worker, boom, hang
 
 FRAGILE = Supervision(max_restarts=0)
 

@@ -3,11 +3,27 @@
 import asyncio
 import gc
 import logging
+import re
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from pykka import ActorRegistry
 
-from pygents.actors import ActorDeadError, ActorFailedError, CallerDispatcher, Mailbox
+import pygents
+from pygents.actors import (
+    ActorDeadError,
+    ActorFailedError,
+    AsyncActor,
+    CallerDispatcher,
+    DeadLetter,
+    DeadLetterReason,
+    DeadLetters,
+    Ended,
+    Mailbox,
+    Supervision,
+)
+from pygents.actors.system import ActorSystem
 from tests.actors.helpers import Echo, Life, cell_of, messages_of, until, until_idle
 
 
@@ -243,3 +259,78 @@ def test_a_fault_in_ending_one_actor_does_not_keep_older_ones_from_being_stopped
     assert not ref.is_alive()
     assert messages_of(caplog, "could not be ended") == ["an actor could not be ended with its loop:"]
     caplog.clear()
+
+
+class Ignores(AsyncActor):
+    """Ignores its cancellation until it is released."""
+
+    def __init__(self, released):
+        super().__init__()
+        self._released = released
+
+    async def on_receive(self, message):
+        while not self._released.is_set():
+            with suppress(asyncio.CancelledError):
+                await self._released.wait()
+
+
+def decides_nothing(failure):
+    raise LookupError(failure)
+
+
+@pytest.mark.usefixtures("broken_log")
+class TestASystemThatCannotLog:
+    @pytest.mark.parametrize("decide", [decides_nothing, lambda _: "odd"], ids=["raises", "odd"])
+    @pytest.mark.parametrize("message", [KeyError("gone"), Unspeakable()], ids=["error", "unspeakable"])
+    async def test_restarts_a_failed_actor_whatever_decide_does(self, decide, message):
+        async with ActorSystem("s", supervision=Supervision(decide=decide)) as system:
+            ref = system.spawn(Echo)
+            ref.tell(message)
+            assert await ref.ask_async("next") == "next"
+            assert "1 restart" in system.tree()
+
+    async def test_abandons_a_handler(self):
+        released = asyncio.Event()
+        async with ActorSystem("s") as system:
+            ref = system.spawn(Ignores, released, name="a", shutdown=1)
+            asked = ref.ask("now", block=False)
+            await asyncio.sleep(1)
+            ref.kill()
+            with pytest.raises(ActorDeadError):
+                await asked
+            assert await ref.wait_stopped() is Ended.KILLED
+            released.set()
+            assert (await system.shutdown()).abandoned == ("a",)
+
+    async def test_ends_when_its_work_is_not_done_in_time(self):
+        released = asyncio.Event()
+        async with ActorSystem("s") as system:
+            system.spawn(Ignores, released, shutdown=1).tell("now")
+            await asyncio.sleep(1)
+            report = await system.shutdown(timeout=1)
+            assert len(report.cut) == 1
+            released.set()
+
+    async def test_reports_a_fault_of_its_own(self):
+        async def fail():
+            raise MemoryError
+
+        async with ActorSystem("s") as system:
+            with pytest.raises(MemoryError):
+                await system.submit(fail)
+            assert await system.spawn(Echo).ask_async("alive") == "alive"
+
+    def test_keeps_the_last_dead_letters(self):
+        letters = DeadLetters(1, lambda path, message: None)
+        for message in ("first", Unspeakable(), "last"):
+            letters.record(
+                DeadLetter(message=message, recipient="a", sender=None, reason=DeadLetterReason.FAILED, at=0.0)
+            )
+        assert ([letter.message for letter in letters], letters.dropped) == (["last"], 2)
+
+
+def test_nothing_is_logged_but_by_what_bears_a_broken_log():
+    """So that no part of a clean-up, and no timer or task of ours, ends halfway because of a handler of the log."""
+    direct = re.compile(r"\blogger\.(debug|info|warning|error|exception|critical|log)\(")
+    sources = Path(pygents.__file__).parent.rglob("*.py")
+    assert [source.name for source in sources if direct.search(source.read_text())] == []

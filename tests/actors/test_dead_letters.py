@@ -19,7 +19,7 @@ def sent():
 
 @pytest.fixture
 def letters(sent):
-    return DeadLetters(3, lambda recipient, message: sent.append((recipient, message)))
+    return DeadLetters(3, lambda recipient, one: sent.append((recipient, one.message)))
 
 
 def test_are_kept_in_order_up_to_their_capacity_and_what_is_dropped_is_counted_and_logged(letters, caplog):
@@ -68,10 +68,10 @@ def test_all_are_sent_again_in_order_also_to_another(letters, sent):
 
 
 def test_one_that_is_not_taken_stays_in_its_place_with_those_behind_it(sent):
-    def deliver(recipient, message):
-        if message == 1:
+    def deliver(recipient, one):
+        if one.message == 1:
             raise LookupError(recipient)
-        sent.append(message)
+        sent.append(one.message)
 
     letters = DeadLetters(3, deliver)
     all_of_them = [letter(number) for number in range(3)]
@@ -98,8 +98,8 @@ def test_equal_letters_are_letters_of_their_own(letters, sent):
 def test_two_that_send_the_same_letter_at_once_send_it_once():
     begun, sent, refused = threading.Barrier(2), [], []
 
-    def deliver(recipient, message):
-        sent.append(message)
+    def deliver(recipient, one):
+        sent.append(one.message)
 
     def redrive():
         begun.wait(10)
@@ -118,6 +118,8 @@ def test_two_that_send_the_same_letter_at_once_send_it_once():
     assert (sent, len(refused)) == ([1], 1)
 
 
-def test_a_capacity_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="capacity must be at least 1 letter, not 0"):
-        DeadLetters(0, print)
+@pytest.mark.parametrize(("error", "capacity"), [(ValueError, 0), (TypeError, 1.5), (TypeError, True)])
+def test_a_capacity_that_is_none_is_refused(letters, error, capacity):
+    for make in [lambda: DeadLetters(capacity, print), lambda: letters.subscribe(capacity=capacity)]:
+        with pytest.raises(error, match=f"capacity must be an integer of at least 1, not {capacity}"):
+            make()

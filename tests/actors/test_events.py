@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import threading
 
 import pytest
@@ -93,9 +94,19 @@ async def test_one_that_is_dropped_is_gone(stream):
     assert not stream.has_subscribers
 
 
-@pytest.mark.parametrize("capacity", [0, -1])
-def test_a_capacity_of_nothing_is_refused(stream, capacity):
-    with pytest.raises(ValueError, match=f"capacity must be at least 1 event, not {capacity}"):
+async def test_one_that_comes_after_the_end_is_told_so_at_once(stream):
+    stream.publish("before")
+    stream.close()
+    assert [event async for event in stream.subscribe()] == []
+    assert not stream.has_subscribers
+
+
+@pytest.mark.parametrize(
+    ("error", "capacity"),
+    [(ValueError, 0), (ValueError, -1), (TypeError, True), (TypeError, 1.5), (TypeError, math.inf), (TypeError, "1")],
+)
+def test_a_capacity_that_is_none_is_refused(stream, error, capacity):
+    with pytest.raises(error, match=f"capacity must be an integer of at least 1, not {capacity!r}"):
         stream.subscribe(capacity=capacity)
     assert not stream.has_subscribers
 

@@ -234,3 +234,90 @@ class TestAForkedChild:
         """)
         assert code == 0
         assert output == ["stopped", "True", "0", "stopped"]
+
+    def test_leaves_its_parents_systems_at_once_and_finds_them_dead(self):
+        code, output, complaints = run("""
+            from pygents.actors.system import ActorSystem
+            with ActorSystem("s") as system:
+                team = system.supervisor("team")
+                ref = team.spawn(Talks, name="talks")
+                ref.ask("parent")
+                child = os.fork()
+                if child == 0:
+                    acts = [
+                        lambda: system.spawn(Talks), lambda: team.spawn(Talks), lambda: team.stop("talks").get(),
+                        lambda: system.supervisor("other"), lambda: system.statistics(), lambda: system.tree(),
+                        lambda: asyncio.run(system.shutdown()), lambda: asyncio.run(system.wait_idle()),
+                        lambda: system.events(), lambda: ref.tell("late"), lambda: ref.ask("late"),
+                    ]
+                    for act in acts:
+                        try:
+                            act()
+                        except ActorDeadError:
+                            print("dead", flush=True)
+                    ref.kill()
+                    assert (ref.stop(), ref.is_alive(), ref.statistics().accepted) == (False, False, 1)
+                    with ActorSystem("own") as own:
+                        print(own.spawn(Talks).ask("child"), flush=True)
+                else:
+                    _, status = os.waitpid(child, 0)
+                    print(os.waitstatus_to_exitcode(status), flush=True)
+            if child == 0:
+                print("left", flush=True)
+                os._exit(0)
+        """)
+        assert code == 0, complaints
+        assert [word for word in output if word != "stopped"] == [*["dead"] * 11, "child", "left", "0"]
+
+    def test_leaves_a_system_on_a_running_loop_at_once(self):
+        code, output, complaints = run("""
+            from pygents.actors.system import ActorSystem
+            async def main():
+                async with ActorSystem("s") as system:
+                    ref = system.spawn(Talks, name="talks")
+                    await ref.ask_async("parent")
+                    ref.tell("hang")
+                    await asyncio.sleep(0)
+                    child = os.fork()
+                    if child == 0:
+                        return child
+                    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+                    print(os.waitstatus_to_exitcode(status), flush=True)
+                    await system.shutdown(drain=False)
+                    return child
+            loop = asyncio.new_event_loop()
+            child = loop.run_until_complete(main())
+            if child == 0:
+                print("left", flush=True)
+                os._exit(0)
+            loop.close()
+        """)
+        assert code == 0, complaints
+        assert [word for word in output if word != "stopped"] == ["left", "0"]
+
+    def test_is_not_kept_waiting_by_a_lock_of_a_system_that_a_thread_of_its_parent_held(self):
+        code, output, complaints = run("""
+            from pygents.actors.system import ActorSystem
+            def hold():
+                with system.lock:
+                    held.set()
+                    let_go.wait(10)
+            held, let_go = threading.Event(), threading.Event()
+            with ActorSystem("s") as system:
+                ref = system.spawn(Talks, name="talks")
+                ref.ask("parent")
+                threading.Thread(target=hold).start()
+                assert held.wait(10)
+                child = os.fork()
+                if child == 0:
+                    try:
+                        system.statistics()
+                    except ActorDeadError:
+                        print("dead", ref.is_alive(), flush=True)
+                    os._exit(0)
+                _, status = os.waitpid(child, 0)
+                let_go.set()
+            print(os.waitstatus_to_exitcode(status))
+        """)
+        assert code == 0, complaints
+        assert [word for word in output if word != "stopped"] == ["dead", "False", "0"]

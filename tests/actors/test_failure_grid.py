@@ -22,8 +22,16 @@ HOOKS = {
 LATE_HOOKS = {  # those that run while another failure, of the tool, is handled
     f"hook_{kind.value}": kind for kind in (AgentHook.ON_TURN_ERROR, TurnHook.ON_ERROR, AgentHook.ON_TURN_TIMEOUT)
 }
+RETURNING = {  # those of a turn that returns another one, while that is put
+    "hook_before_put": AgentHook.BEFORE_PUT,
+    "hook_after_put": AgentHook.AFTER_PUT,
+    "hook_after_turn_that_returns_another": AgentHook.AFTER_TURN,
+}
 ACTOR = [*OWN, "on_receive"]
-AGENT = [*(f"agents_{place}" for place in [*OWN, "on_message"]), "tool", "stream", "timed_tool", *HOOKS, *LATE_HOOKS]
+AGENT = [
+    *(f"agents_{place}" for place in [*OWN, "on_message"]),
+    *("tool", "stream", "timed_tool", *HOOKS, *LATE_HOOKS, *RETURNING),
+]
 BOUNDED = {"on_start", "on_restart", "agents_on_start", "agents_on_restart", "timed_tool"}  # in time, if not by itself
 
 
@@ -55,8 +63,21 @@ LIVES = {
 """What the one that fails goes through."""
 
 
+def returned(place: str, expected: str) -> int:
+    """Return how many turns have been put that the first one has returned: it has as many as it has runs."""
+    if place not in RETURNING:
+        return 0
+    if expected == "hangs":
+        return int(place == "hook_after_put")
+    return int(place != "hook_before_put") + int(expected == "retries")
+
+
 def fate(place: str, expected: str) -> list[DeadLetterReason]:
-    """Return what becomes of the one message: it is handled, or a dead letter."""
+    """Return what becomes of the one message, and of what it has returned: it is handled, or a dead letter."""
+    if place in RETURNING and expected.startswith("ends"):
+        return [DeadLetterReason.FAILED, *[DeadLetterReason.STOPPED] * returned(place, expected)]
+    if place in RETURNING and expected == "hangs":
+        return [*[DeadLetterReason.STOPPED] * returned(place, expected), DeadLetterReason.CUT]
     if place.endswith("on_start"):
         return [DeadLetterReason.STOPPED] if expected.startswith("ends") else []
     if place.endswith("on_stop") or expected == "retries":
@@ -78,6 +99,8 @@ class Plan(dict[str, str]):
 
     def __init__(self, how: str, place: str) -> None:
         super().__init__({place: how})
+        self.of_returned: list[str] = []
+        """What has been run that the first turn has returned."""
         if place == "hook_on_turn_timeout":
             self["timed_tool"] = "hangs"
         elif place in LATE_HOOKS:
@@ -170,7 +193,7 @@ type Send = Callable[[str], object]
 
 def make_agent(lives: list, plan: Plan, place: str) -> tuple[Agent, Send]:
     """Return an agent that fails as planned, and what makes a message for it that comes to the place."""
-    kind = (HOOKS | LATE_HOOKS).get(place)
+    kind = (HOOKS | LATE_HOOKS | RETURNING).get(place)
     hooks = []
     if kind is not None:
 
@@ -183,7 +206,9 @@ def make_agent(lives: list, plan: Plan, place: str) -> tuple[Agent, Send]:
     async def work(value):
         await plan.come_to("tool")
         await plan.come_to("timed_tool")
-        return value
+        if value == "returned":
+            plan.of_returned.append(value)
+        return Turn("work", ["returned"]) if place in RETURNING and value == "first" else value
 
     @tool()
     async def stream(value):
@@ -246,7 +271,7 @@ DECISIONS = [
         ),
         id=f"{place}_raises-decide_{name}-{strategy.value}-{restart.value}-{expected}",
     )
-    for place in ["on_start", "on_receive", "tool", "hook_after_turn"]
+    for place in ["on_start", "on_receive", "tool", "hook_after_turn", *RETURNING]
     for name, decide in DECIDE.items()
     for strategy in Strategy
     for restart in Restart
@@ -276,13 +301,14 @@ async def play(how: str, place: str, policy: Supervision, restart: Restart, expe
         ref.tell(message("first"))
         if expected == "hangs":
             await asyncio.sleep(100)
-            assert system.statistics().queued == 1
+            assert system.statistics().queued == 1 + returned(place, expected)
             report = await system.shutdown(drain=False)
-            assert [letter.reason for letter in report.cut] == [DeadLetterReason.CUT]
+            assert [letter.reason for letter in report.cut] == fate(place, expected)
+            assert system.statistics().dead_lettered == len(report.cut)
             return
         await system.wait_idle()
         if expected.startswith("ends"):
-            assert await ref.wait_stopped() is (Ended.FAILED if expected == "ends" else Ended.STOPPED)
+            assert await ref.wait_stopped() is Ended.FAILED
         else:
             assert await ref.ask_async(message("next")) == (["next"] if place == "stream" else "next")
         assert [letter.reason for letter in system.dead_letters] == fate(place, expected)
@@ -292,6 +318,8 @@ async def play(how: str, place: str, policy: Supervision, restart: Restart, expe
         assert await before.ask_async(1) == await after.ask_async(1) == 1
         counts = system.statistics()
         assert counts.accepted == counts.handled + counts.dead_lettered
+        assert counts.dead_lettered == len(system.dead_letters)
+        assert len(plan.of_returned) == (0 if expected.startswith("ends") else returned(place, expected))
         assert await ref.stop(block=False) is not expected.startswith("ends")
     assert system.statistics().queued == 0
     assert "stop" not in lives["fails"]

@@ -72,7 +72,7 @@ def looking_at_every_line(system, ref) -> Iterator[list[str]]:
             return monitoring.DISABLE
         if threading.get_ident() == here and not busy:
             busy.append(True)
-            if not any(lock._is_owned() for lock in (system.lock, *locks())):
+            if not any(lock._is_owned() for lock in (system.lock._lock, *locks())):
                 for account in accounts:
                     account.look(f"{Path(code.co_filename).name}:{line}")
             busy.clear()

@@ -23,7 +23,7 @@ class MailboxMachine(RuleBasedStateMachine):
         super().__init__()
         self.mailbox = Mailbox()
         self.numbers = [0, 0, 0]
-        self.queued, self.in_hand = [], None
+        self.queued, self.in_hand, self.replaced = [], None, False
         self.accepted, self.taken, self.returned, self.dropped = [], [], [], []
         self.closed, self.claimed, self.stopping = False, True, False
         self.wakes, self.expected_wakes = 0, 0
@@ -63,14 +63,13 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule()
     def put_stop(self):
         self.stopping = self.stopping or not self.closed
-        self.append(self.mailbox.put_stop, STOP, wakes=True)
+        self.append(self.mailbox.put_stop, ("stop", len(self.accepted)), wakes=True)
 
     @precondition(lambda self: self.claimed and self.in_hand is not None)
     @rule(sender=senders)
     def put_in_place(self, sender):
         self.append(self.mailbox.put_in_place, self.next_item(sender), wakes=False)
-        if not self.closed:
-            self.in_hand = None
+        self.replaced = self.replaced or not self.closed
 
     @rule()
     def claim(self):
@@ -83,7 +82,7 @@ class MailboxMachine(RuleBasedStateMachine):
         expected = self.queued.pop(0) if self.queued else None
         assert self.mailbox.peek() == expected
         assert self.mailbox.take() == expected
-        self.in_hand = expected
+        self.in_hand, self.replaced = expected, False
         if expected is not None:
             self.taken.append(expected)
 
@@ -93,7 +92,16 @@ class MailboxMachine(RuleBasedStateMachine):
         self.mailbox.done(("another", 0))
         assert self.mailbox.in_hand == self.in_hand
         self.mailbox.done(self.in_hand)
-        self.in_hand = None
+        self.in_hand, self.replaced = None, False
+
+    @precondition(lambda self: self.claimed and self.in_hand in self.taken)
+    @rule()
+    def put_back(self):
+        assert self.mailbox.put_back(self.in_hand) is (not self.closed)
+        if not self.closed:
+            self.taken.remove(self.in_hand)
+            self.queued.insert(0, self.in_hand)
+            self.in_hand, self.replaced = None, False
 
     @precondition(lambda self: self.claimed and self.in_hand is None and not self.closed)
     @rule(sender=senders)
@@ -128,7 +136,7 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule()
     def forget(self):
         self.mailbox.forget()
-        self.queued, self.in_hand = [], None
+        self.queued, self.in_hand, self.replaced = [], None, False
 
     @precondition(lambda self: self.closed)
     @rule()
@@ -136,11 +144,11 @@ class MailboxMachine(RuleBasedStateMachine):
         in_hand = [] if self.in_hand is None else [self.in_hand]
         assert self.mailbox.clear() == in_hand + self.queued
         assert self.mailbox.clear() == []
-        self.queued, self.in_hand = [], None
+        self.queued, self.in_hand, self.replaced = [], None, False
 
     @invariant()
     def the_mailbox_looks_like_the_model(self):
-        assert self.mailbox.contents() == (self.in_hand, self.queued)
+        assert self.mailbox.contents() == (None if self.replaced else self.in_hand, self.queued)
         assert self.mailbox.in_hand == self.in_hand
         assert len(self.mailbox) == len(self.queued)
         assert self.mailbox.empty() is (not self.queued)

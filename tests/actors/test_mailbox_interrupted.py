@@ -81,10 +81,22 @@ class TestReentrance:
         mailbox.close()
         mailbox.forget()
         assert free == [True]
+
+    @pytest.mark.parametrize("way", ["put_in_place", "put_back", "drop", "done", "clear"])
+    def test_so_may_one_that_was_replaced_and_has_gone_since(self, way):
+        class Item:
+            def __del__(self):
+                free.append(in_thread(lambda: mailbox.contents() and True)())
+
+        free = []
         mailbox = opened(list)
+        mailbox.claim()
         mailbox.hold(Item())
         mailbox.put_in_place("next")
-        assert free == [True, True]
+        mailbox.take()
+        assert free == []
+        mailbox.clear() if way == "clear" else getattr(mailbox, way)("next")
+        assert free == [True]
 
 
 class Interrupts:

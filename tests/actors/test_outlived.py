@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from pygents.actors import ActorDeadError, AsyncActor
+from pygents.actors import ActorDeadError, AsyncActor, DeadLetterReason, Directive, Supervision
+from pygents.actors.system import ActorSystem
 from tests.actors.helpers import hang, in_thread, messages_of, until
 
 
@@ -165,6 +166,21 @@ class TestOutlived:
         log, error = [], LookupError("gone")
         run(main())
         assert log == [error]
+
+    @pytest.mark.parametrize("directive", [Directive.RESUME, Directive.RETRY, Directive.RESTART], ids=str)
+    def test_in_a_message_that_fails_in_a_system_leaves_its_actor_to_the_directive(self, run, way, directive):
+        async def main():
+            async with ActorSystem("s", supervision=Supervision(decide=lambda _: directive)) as system:
+                ref = system.spawn(Outlives, log, error=LookupError("gone"))
+                ref.tell(way)
+                assert await ref.ask_async("next", timeout=5) == "next"
+                (letter,) = system.dead_letters
+                wanted = DeadLetterReason.POISON if directive is Directive.RETRY else DeadLetterReason.FAILED
+                assert letter.reason is wanted
+                assert "stop" not in log
+
+        log = []
+        run(main())
 
 
 async def test_a_plain_handler_that_cancels_its_own_task_leaves_the_next_message_alone():

@@ -74,6 +74,13 @@ class TestStopAll:
         assert ActorRegistry.get_all() == []
         assert ActorRegistry.stop_all() == []
 
+    @pytest.mark.parametrize("wrong", [-1, "soon"])
+    def test_refuses_what_is_no_time_and_stops_none(self, wrong):
+        ref = Echo.start()
+        with pytest.raises((TypeError, ValueError)):
+            ActorRegistry.stop_all(timeout=wrong)
+        assert ref.is_alive()
+
     def test_stops_ours_and_pykkas(self):
         refs = [kind.start() for kind in [Echo, ThreadingActor, Echo]]
         assert ActorRegistry.stop_all(timeout=10) == [True] * 3

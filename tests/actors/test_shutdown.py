@@ -7,8 +7,7 @@ import pytest
 
 from pygents.actors import AsyncActor
 from pygents.actors.system import ActorSystem
-from tests.actors.helpers import hang, until
-from tests.actors.test_supervisor import Worker
+from tests.actors.helpers import Worker, hang, until
 
 
 class Forever(AsyncActor):
@@ -74,6 +73,20 @@ class TestItsReport:
             report = await shutting
         assert sorted(letter.reason.value for letter in report.cut) == ["cut", "stopped"]
         assert set(report.cut) == set(system.dead_letters)
+
+
+class TestSubscriptions:
+    @pytest.mark.parametrize(
+        "subscribe", [ActorSystem.events, lambda system: system.dead_letters.subscribe()], ids=["events", "letters"]
+    )
+    async def test_end_with_the_system_and_at_once_if_they_come_later(self, subscribe):
+        async with ActorSystem("s") as system:
+            earlier = subscribe(system)
+            system.spawn(Worker, [], "a", shutdown=1.0).tell(hang)
+            await system.shutdown(drain=False)
+        async with asyncio.timeout(1):
+            assert len([one async for one in earlier]) > 0
+            assert [one async for one in subscribe(system)] == []
 
 
 class TestServing:

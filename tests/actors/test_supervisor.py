@@ -7,48 +7,13 @@ import weakref
 
 import pytest
 
-from pygents.actors import ActorDeadError, AsyncActor, ThreadDispatcher
+from pygents.actors import ActorDeadError, AsyncActor, SupervisorFailed, ThreadDispatcher
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.supervision import Backoff, Directive, Restart, Strategy, Supervision
 from pygents.actors.system import ActorSystem
-from pygents.actors.watch import Ended, Terminated
+from pygents.actors.watch import Ended
 from pygents.errors import SystemFailedError, TooManyRestartsError
-from tests.actors.helpers import hang, until
-
-
-class Worker(AsyncActor):
-    """Writes its life down. A message that is an exception is raised, a coroutine function awaited."""
-
-    def __init__(self, log: list, name: str) -> None:
-        super().__init__()
-        self._log = log
-        self._name = name
-        self.seen = 0
-
-    def on_start(self):
-        self._log.append(f"start {self._name}")
-
-    def on_stop(self):
-        self._log.append(f"stop {self._name}")
-
-    def on_restart(self, failure):
-        self._log.append(f"restart {self._name} {failure!r}")
-
-    def on_failure(self, kind, error, traceback):
-        self._log.append(f"failure {self._name}")
-
-    async def on_receive(self, message):
-        self.seen += 1
-        self._log.append((self._name, message))
-        if isinstance(message, BaseException):
-            raise message
-        if message == "stop":
-            self.stop()
-        return await message() if callable(message) else (self.seen, message)
-
-
-def boom() -> ValueError:
-    return ValueError("boom")
+from tests.actors.helpers import Worker, boom, hang, until
 
 
 async def test_a_restart_makes_a_fresh_actor_behind_the_same_ref_and_mailbox():
@@ -304,112 +269,6 @@ async def test_a_handler_that_ignores_its_cancellation_is_abandoned_and_fenced()
         await asked
 
 
-class TestChildren:
-    async def test_children_stop_before_their_parent_and_when_it_restarts(self):
-        log = []
-
-        class Parent(Worker):
-            def on_start(self):
-                super().on_start()
-                self.spawn(Worker, log, f"{self._name}.child", name="child")
-
-        async with ActorSystem("s") as system:
-            ref = system.spawn(Parent, log, "p", name="p")
-            await system.wait_idle()
-            child = system.whereis("p/child")
-            assert await child.ask_async("hello") == (1, "hello")
-            log.clear()
-            ref.tell(boom())
-            await system.wait_idle()
-            assert not child.is_alive()
-            assert system.whereis("p/child").is_alive()
-            assert [line for line in log if isinstance(line, str)] == [
-                "stop p.child",
-                "failure p",
-                "restart p ValueError('boom')",
-                "start p",
-                "start p.child",
-            ]
-            log.clear()
-        assert log == ["stop p.child", "stop p"]
-
-    async def test_a_parent_fails_with_its_children(self):
-        class Parent(Worker):
-            supervision = Supervision(max_restarts=0)
-
-            def on_start(self):
-                super().on_start()
-                self.spawn(Worker, log, "child", name="child")
-
-        log = []
-        async with ActorSystem("s") as system:
-            system.spawn(Parent, log, "p", name="p")
-            await system.wait_idle()
-            system.whereis("p/child").tell(boom())
-            await system.wait_idle()
-            assert any(isinstance(line, str) and line.startswith("restart p TooManyRestarts") for line in log)
-            assert system.whereis("p/child").is_alive()
-
-
-class TestTime:
-    async def test_a_start_that_takes_too_long_is_a_failure(self):
-        class Slow(Worker):
-            async def on_start(self):
-                self._log.append("start")
-                if self._log.count("start") == 1:
-                    await hang()
-
-        log = []
-        async with ActorSystem("s") as system:
-            ref = system.spawn(Slow, log, "a", start_timeout=3.0)
-            assert await ref.ask_async(1) == (1, 1)
-            assert asyncio.get_running_loop().time() == pytest.approx(3)
-            assert "failure a" in log
-
-    async def test_a_stop_that_takes_too_long_is_cut(self):
-        class Slow(Worker):
-            async def on_stop(self):
-                await hang()
-
-        async with ActorSystem("s") as system:
-            system.spawn(Slow, [], "a", shutdown=2.0)
-        assert asyncio.get_running_loop().time() == pytest.approx(2)
-
-    async def test_a_message_that_takes_too_long_at_shutdown_is_cut_and_reported(self):
-        async with ActorSystem("s") as system:
-            ref = system.spawn(Worker, [], "a", name="a", shutdown=2.0)
-            asked = ref.ask(hang, block=False)
-            ref.tell("behind")
-            await asyncio.sleep(0)
-            report = await system.shutdown(drain=False)
-        assert {(letter.message, letter.reason) for letter in report.cut} == {
-            (hang, DeadLetterReason.CUT),
-            ("behind", DeadLetterReason.STOPPED),
-        }
-        with pytest.raises(ActorDeadError):
-            asked.get(timeout=0)
-
-
-class TestWatch:
-    async def test_a_watcher_is_told_once(self):
-        log = []
-        async with ActorSystem("s") as system:
-            watcher, other = system.spawn(Worker, log, "w"), system.spawn(Worker, log, "o")
-            await watcher.watch(other)
-            await watcher.watch(other)
-            other.tell(boom())
-            await system.wait_idle()
-            assert not [line for line in log if isinstance(line, tuple) and isinstance(line[1], Terminated)]
-            other.kill()
-            await other.wait_stopped()
-            await watcher.watch(other)
-            await system.wait_idle()
-            told = [line[1] for line in log if isinstance(line, tuple) and isinstance(line[1], Terminated)]
-            assert told[0] == Terminated(other, Ended.KILLED)
-            assert len(told) == 2
-            assert system.statistics().accepted == 1
-
-
 async def test_bad_input_is_refused_at_the_call():
     async with ActorSystem("s") as system:
         system.spawn(Worker, [], "a", name="a")
@@ -443,34 +302,6 @@ def test_a_system_works_without_a_loop():
         assert other.ask("x") == (1, "x")
     assert not ref.is_alive()
     assert not other.is_alive()
-
-
-async def test_a_child_spawned_while_its_supervisor_fails_waits_until_that_is_up_again():
-    class Plain(AsyncActor):  # without on_start it would run at once
-        def on_receive(self, message):
-            assert up == ["restarted"], "its supervisor has been started again"
-            return message
-
-    up = []
-
-    class Slow(Worker):
-        async def on_stop(self):
-            spawned.append(team.spawn(Plain, name="late").ask("hello", block=False))
-            await asyncio.sleep(1)
-
-        def on_restart(self, failure):
-            up.append("restarted")
-
-    spawned = []
-    policy = Supervision(max_restarts=0)
-    async with ActorSystem("s") as system:
-        team = system.supervisor("team", policy)
-        team.spawn(Slow, [], "slow", name="slow")
-        failing = team.spawn(Worker, [], "failing", name="failing")
-        failing.tell(boom())
-        await system.wait_idle()
-        (asked,) = spawned
-        assert await asked == "hello"
 
 
 async def test_a_supervisor_that_fails_while_its_sibling_starts_again_leaves_that_alone():
@@ -519,3 +350,21 @@ async def test_an_idle_child_keeps_nothing_of_a_message_that_was_run_again(monke
         await system.wait_idle()
         gc.collect()
         assert trace() is None
+
+
+async def test_a_supervisor_whose_children_escalate_at_the_same_moment_fails_once():
+    policy = Supervision(decide=lambda _: Directive.ESCALATE)
+    async with ActorSystem("s") as system:
+        events = system.events()
+        team = system.supervisor("team", policy)
+        refs = [team.spawn(Worker, [], name) for name in ("a", "b")]
+
+        async def fails():
+            await asyncio.sleep(1)
+            raise ValueError
+
+        for ref in refs:
+            ref.tell(fails)
+        await system.wait_idle()
+        assert team.restarts == 1
+    assert len([event async for event in events if isinstance(event, SupervisorFailed)]) == 1

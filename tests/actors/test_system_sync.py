@@ -1,14 +1,17 @@
 """A system in a plain ``with``, on a loop thread of its own: what becomes of the thread, and of who leaves."""
 
 import asyncio
+import signal
 import threading
 
 import pytest
 
-from pygents.actors import ActorDeadError, AsyncActor
+from pygents.actors import ActorDeadError, AsyncActor, Supervision
+from pygents.actors.child_spec import Order
+from pygents.actors.loops import LoopThread
 from pygents.actors.system import ActorSystem
 from pygents.errors import SystemFailedError
-from tests.actors.helpers import PATIENCE, Echo, hang
+from tests.actors.helpers import PATIENCE, Echo, cell_of, hang, until
 
 
 def threads_of(name):
@@ -65,3 +68,76 @@ def test_entering_twice_starts_no_further_thread():
         assert len(threads_of("s")) == 1
         assert system.spawn(Echo).ask(1) == 1
     assert threads_of("s") == []
+
+
+async def interrupt(system):
+    """Interrupt the thread that leaves a system, and wait until it has seen that, and waits again."""
+
+    def waits():
+        return sum(task.get_coro().__name__ == "_leave" for task in asyncio.all_tasks())
+
+    await until(lambda: system.closed and waits())
+    before = waits()
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    await until(lambda: waits() > before)
+
+
+class Interrupts(AsyncActor):
+    """Interrupts the end of its system so many times while it handles a message, or while it stops."""
+
+    def __init__(self, system, times, seen):
+        super().__init__()
+        self.system, self.times, self.seen = system, times, seen
+
+    async def on_receive(self, message):
+        try:
+            for _ in range(self.times):
+                await interrupt(self.system)
+            await until(lambda: cell_of(self.actor_ref).course.order is Order.STOP)  # the draining is over
+            self.seen.append(f"finished {message}")
+        except asyncio.CancelledError:
+            self.seen.append(f"cancelled {message}")
+            raise
+
+    async def on_stop(self):
+        if self.times == 0:
+            await interrupt(self.system)
+        self.seen.append("stopped")
+
+
+class TestAnInterruptWhileItIsLeft:
+    @pytest.mark.parametrize(
+        ("times", "expected"), [(1, ["finished 1", "stopped"]), (2, ["cancelled 1"])], ids=["one", "two"]
+    )
+    def test_ends_the_draining_and_lets_the_message_in_hand_finish_and_a_second_one_kills(self, times, expected):
+        seen = []
+        with pytest.raises(KeyboardInterrupt), ActorSystem("s") as system:  # noqa: PT012 (at its end)
+            ref = system.spawn(Interrupts, system, times, seen, name="a", shutdown=PATIENCE)
+            ref.tell(1)
+            ref.tell(2)
+        assert seen == expected
+        assert threads_of("s") == []
+
+    def test_comes_out_at_once_if_it_is_the_third_one(self, monkeypatch):
+        def run(thread, work):
+            work.close()
+            interrupts.append(KeyboardInterrupt())
+            raise interrupts[-1]
+
+        interrupts = []
+        monkeypatch.setattr(LoopThread, "run", run)
+        with pytest.raises(KeyboardInterrupt) as caught, ActorSystem("s") as system:
+            system.spawn(Echo)
+        assert len(interrupts) == 3
+        assert caught.value is interrupts[-1]
+        assert threads_of("s") == []
+
+    def test_goes_before_the_failure_of_the_system(self, caplog):
+        seen = []
+        policy = Supervision(max_restarts=0)
+        with pytest.raises(KeyboardInterrupt), ActorSystem("s", supervision=policy) as system:  # noqa: PT012
+            system.spawn(Interrupts, system, 0, seen)
+            system.spawn(Echo).tell(ValueError())
+        assert seen == ["stopped"]
+        assert "the actor system 's' has failed" in caplog.text
+        assert threads_of("s") == []

@@ -8,8 +8,7 @@ from pykka import ActorRegistry
 from pygents.actors import ActorFailedError, AsyncActor, Backoff, Directive, Ended, Restart, Strategy, Supervision
 from pygents.actors.child import Child
 from pygents.actors.system import ActorSystem
-from tests.actors.helpers import Life, hang
-from tests.actors.test_supervisor import Worker, boom
+from tests.actors.helpers import Life, Worker, boom, hang
 
 
 async def test_a_restart_of_a_group_below_does_not_take_back_that_one_above_holds_it():
@@ -236,6 +235,64 @@ async def test_a_permanent_actor_that_stops_itself_twice_is_restarted_once():
         assert system.statistics().queued == 0
 
 
+async def test_a_child_that_is_up_handles_messages_while_a_younger_one_of_its_group_still_starts():
+    class Slow(Worker):
+        async def on_start(self):
+            await asyncio.sleep(1)
+            super().on_start()
+
+    log = []
+    async with ActorSystem("s", supervision=Supervision(strategy=Strategy.ONE_FOR_ALL)) as system:
+        a, b, c = (system.spawn(Slow, log, name, name=name) for name in "abc")
+        await system.wait_idle()
+        b.tell(boom())
+        for ref in (c, b, a):
+            ref.tell("behind")
+        await system.wait_idle()
+    started = log[log.index("stop a") :]
+    assert [line for line in started if line in {"start a", "start b", "start c"} or isinstance(line, tuple)] == [
+        *("start a", ("a", "behind")),
+        *("start b", ("b", "behind")),
+        *("start c", ("c", "behind")),
+    ]
+
+
+class TestAPermanentActor:
+    @pytest.mark.parametrize("where", ["handler", "task", "thread"])
+    async def test_is_started_again_if_its_own_code_stops_it_by_its_ref(self, where):
+        class Stops(AsyncActor):
+            async def on_receive(self, message):
+                if message == "task":
+                    await asyncio.create_task(self.stop_by_ref())
+                elif message == "thread":
+                    await asyncio.to_thread(self.actor_ref.stop, block=False)
+                elif message == "handler":
+                    self.actor_ref.stop(block=False)
+                return self
+
+            async def stop_by_ref(self):
+                self.actor_ref.stop(block=False)
+
+        async with ActorSystem("s") as system:
+            ref = system.spawn(Stops, restart=Restart.PERMANENT)
+            first = await ref.ask_async(where)
+            assert await ref.ask_async("hello") is not first
+            assert "1 restart" in system.tree()
+
+    @pytest.mark.parametrize("how", ["another", "all"])
+    async def test_is_not_if_another_one_stops_it_or_all_are_stopped(self, how):
+        class Stops(AsyncActor):
+            def on_receive(self, message):
+                ActorRegistry.stop_all(block=False) if message is self.actor_ref else message.stop(block=False)
+
+        async with ActorSystem("s") as system:
+            one, other = (system.spawn(Stops, restart=Restart.PERMANENT) for _ in range(2))
+            one.tell(other if how == "another" else one)
+            assert await other.wait_stopped() is Ended.STOPPED
+            if how == "all":
+                assert await one.wait_stopped() is Ended.STOPPED
+
+
 async def test_children_that_an_actor_spawns_in_its_end_do_not_outlive_it():
     class Parent(Worker):
         def on_start(self):
@@ -268,3 +325,38 @@ async def test_a_child_that_is_killed_before_it_is_started_ends(kind, monkeypatc
         assert await ref.wait_stopped() is Ended.KILLED
         assert ref not in ActorRegistry.get_all()
         assert system.root.nodes() == []
+
+
+async def test_stopping_all_children_is_no_restart_of_their_supervisor():
+    async with ActorSystem("s") as system:
+        team = system.supervisor("team")
+        ref = team.spawn(Life, [])
+        await team.stop_all()
+        assert not ref.is_alive()
+        assert system.tree().endswith("team [one_for_one, 0 restarts]")
+        assert await team.spawn(Worker, [], "next").ask_async("hello") == (1, "hello")
+
+
+async def test_a_temporary_child_that_escalates_is_not_started_again_although_another_restart_overtakes_that():
+    class SlowAgain(Worker):
+        async def on_restart(self, failure):
+            await asyncio.sleep(5)
+
+    class Escalates(AsyncActor):
+        def on_start(self):
+            log.append("start")
+            raise KeyError
+
+        def on_restart(self, failure):
+            log.append("restart")
+
+    log, everybody = [], Supervision(strategy=Strategy.ONE_FOR_ALL)
+    async with ActorSystem("s", supervision=everybody) as system:
+        failing = system.spawn(SlowAgain, [], "a")
+        team = system.supervisor("team", Supervision(decide={KeyError: Directive.ESCALATE}))
+        failing.tell(ValueError("above"))
+        await asyncio.sleep(1)  # the team is down, and waits for its turn to start again
+        ref = team.spawn(Escalates, restart=Restart.TEMPORARY)
+        assert await ref.wait_stopped() is Ended.FAILED
+        await system.wait_idle()
+    assert log == ["start"]
