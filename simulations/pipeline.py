@@ -6,7 +6,7 @@ thread of its own elsewhere. Faults may delay: nothing is lost.
 
 import asyncio
 import random
-from typing import override
+from typing import Any, override
 
 from pygents.actors.actor import AsyncActor
 from pygents.actors.dispatcher import ThreadDispatcher
@@ -33,7 +33,7 @@ class Line:
 
     def __init__(self) -> None:
         self.account = Account()
-        self.next: dict[str, ActorRef[AsyncActor]] = {}
+        self.next: dict[str, ActorRef[Any]] = {}
         self.prices: ActorRef[AsyncActor]
         self.out: list[int] = []
 

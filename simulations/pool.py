@@ -58,8 +58,8 @@ class Foreman(AsyncActor):
         self.workers: list[ActorRef[Worker]] = []
         self.losses = 0
 
-    async def on_start(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Hire everybody."""
+    @override
+    async def on_start(self) -> None:
         for _ in range(WORKERS):
             await self._hire()
 

@@ -99,7 +99,7 @@ class SimulatedSystem(ActorSystem):
             result = await self._befallen(child, run, receive)
             handled = True
         except BaseException as error:
-            handled = is_denial(error, message)
+            handled = is_denial(error, message) and not child.cuts.has_cut
             raise
         else:
             return result

@@ -22,7 +22,7 @@ _UNSTABLE = re.compile(
     r"|(?P<task>\bTask-\d+\b)"
     r"|(?<![\w.\-/\\])(?:[A-Za-z]:)?[\\/](?:[^\s'\"<>|:*?\\/]+[\\/])*(?P<file>[^\s'\"<>|:*?\\/]+\.py\b)"
 )
-_LEFT_OUT = {"path", "at", "recipient"}
+_LEFT_OUT = {"path", "at", "recipient"}  # said already, or different each time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +118,6 @@ def _fields_of(record: Event | DeadLetter) -> str:
         value: object = getattr(record, field.name)
         if isinstance(value, DeadLetter):
             shown.append(_fields_of(value))
-        elif field.name not in _LEFT_OUT:
+        elif field.name not in _LEFT_OUT and not field.name.startswith("_"):
             shown.append(f"{field.name}={stable(value)}")
     return ", ".join(shown)

@@ -5,11 +5,11 @@ from contextlib import suppress
 
 import pytest
 
-from pygents import Agent, AgentHook, Deny, Turn, TurnDeniedError, hook, tool
+from pygents import Agent, AgentHook, Deny, Turn, TurnDeniedError, TurnHook, hook, tool
 from pygents.actors import ActorDeadError, AsyncActor, HookTimeoutError, Strategy, Supervision
 from pygents.actors.child import Child
 from pygents.actors.ledger import Ledger
-from pygents.testing import simulate, simulate_many
+from pygents.testing import Faults, simulate, simulate_many
 from tests.actors.helpers import Echo
 from tests.testing.helpers import failure_of
 
@@ -134,6 +134,27 @@ class TestWhatTheRuntimePromises:
                 await agent.ask(Turn("work"))
 
         simulate(scenario, seed=0)
+
+    def test_is_not_broken_by_a_turn_that_is_denied_when_it_is_cut(self, quiet):
+        @hook(TurnHook.BEFORE_RUN)
+        async def deny_late(turn):
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                return Deny("too late")
+
+        @tool
+        async def work():
+            """Do nothing."""
+
+        async def scenario(system):
+            agent = Agent("agent", "Works", [work])
+            system.spawn(agent)
+            agent.tell(Turn("work", hooks=[deny_late]))
+            await system.wait_idle()
+
+        runs = [simulate(scenario, seed=seed, faults=Faults(cancelling=0.5)) for seed in range(20)]
+        assert any(record.kind == "fault" for run in runs for record in run.trace)
 
     def test_is_not_broken_by_who_dies(self, quiet):
         class Watcher(AsyncActor):
