@@ -31,7 +31,21 @@ TABLE = {
     "pygents.steering": {"steering"},
     "pygents.registry": {"ToolRegistry", "AgentRegistry", "HookRegistry"},
 }
-TESTING = {"Probe", "VirtualTimeLoop", "advance", "run", "wait_idle"}
+TESTING = {
+    "Faults",
+    "InjectedFaultError",
+    "LeftSimulationError",
+    "Probe",
+    "Record",
+    "Simulation",
+    "SimulationFailedError",
+    "VirtualTimeLoop",
+    "advance",
+    "run",
+    "simulate",
+    "simulate_many",
+    "wait_idle",
+}
 ERRORS = {
     "NoTurnError",
     "SafeExecutionError",

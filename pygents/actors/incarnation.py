@@ -64,6 +64,7 @@ async def _begin_again(child: "Child[Any]", failure: BaseException | None) -> Ba
         return raised
     child.ref._actor_weakref = weakref.ref(actor)  # noqa: SLF001 (the ref's actor, from now on)
     child.incarnate = True
+    child.system.adopt(child)
     error = await _run_own(child, child.spec.start_timeout, actor.on_restart, failure)
     if error is None and not child.killed:
         error = await _run_own(child, child.spec.start_timeout, actor.on_start)

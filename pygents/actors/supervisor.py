@@ -287,6 +287,7 @@ class Supervisor(Spawner):
         with self.system.lock:
             try:
                 self._check_free(child.spec.name)
+                self.system.adopt(child)
                 child.attach()  # before anybody can see it, who may end it at once
             except BaseException:
                 child.abandon()

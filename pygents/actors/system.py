@@ -337,6 +337,9 @@ class ActorSystem(Spawner):
         """Return a name for a child that was given none."""
         return f"{kind}-{next(self._numbers)}"
 
+    def adopt(self, child: Child[Any]) -> None:
+        """Do nothing: a simulation looks at a child before it starts, and at each fresh actor of it."""
+
     def bury(self, letter: DeadLetter) -> None:
         """Keep a dead letter."""
         self._dead_letters.record(letter)

@@ -38,7 +38,19 @@ from pygents import (
     tool,
 )
 from pygents.actors import ActorRef, Directive
-from pygents.testing import Probe, VirtualTimeLoop, advance, run, wait_idle
+from pygents.testing import (
+    Faults,
+    Probe,
+    Record,
+    Simulation,
+    SimulationFailedError,
+    VirtualTimeLoop,
+    advance,
+    run,
+    simulate,
+    simulate_many,
+    wait_idle,
+)
 
 # Tools keep the signature of their function.
 
@@ -352,3 +364,23 @@ def run_tests() -> None:
     loop = VirtualTimeLoop(auto_advance=False)
     assert_type(loop.run_until_complete(test_with_a_probe()), float)
     assert_type(loop.run_in_executor(None, max, 1, 2), Future[int])
+
+
+async def an_order(system: ActorSystem) -> int:
+    """Be simulated."""
+    await wait_idle(system)
+    return 3
+
+
+def simulate_it() -> None:
+    """Simulate from one seed, and from many."""
+    faults = Faults(raising=0.1, errors=[ConnectionError, lambda: ValueError("no")], only=["team/*"])
+    simulation = simulate(an_order, seed=7, faults=faults)
+    assert_type(simulation, Simulation[int])
+    assert_type(simulation.returned, int)
+    assert_type(simulation.trace, tuple[Record, ...])
+    try:
+        simulate_many(an_order, seeds=range(10), max_steps=1_000, stall_after=None)
+    except SimulationFailedError as error:
+        assert_type(error.seed, int)
+    simulate(an_order)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -17,23 +17,11 @@ from pygents.actors import (
 )
 from pygents.testing import VirtualTimeLoop, advance, run
 from tests.actors.helpers import PATIENCE, hang, in_thread
+from tests.testing.helpers import now, standing
 
 RESOLUTION = 1e-9  # seconds between two times that asyncio takes for one
 
 seconds = st.floats(0, 1e6)
-
-
-def now():
-    return asyncio.get_running_loop().time()
-
-
-def standing(test):
-    """Run a test with time standing still."""
-
-    def run_it(self):
-        run(test(self), auto_advance=False)
-
-    return run_it
 
 
 class TestAutoAdvance:
