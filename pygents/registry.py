@@ -5,6 +5,7 @@ operation. The tables hold their entries strongly: an agent that only its name r
 """
 
 import inspect
+import os
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
@@ -128,6 +129,12 @@ class AgentRegistry:
             cls._table.discard(name, agent)
             msg = f"Agent {name!r} has stopped and cannot be registered: construct another one"
             raise ActorDeadError(msg)
+
+    @classmethod
+    def _forget_dead(cls) -> None:
+        """Give the names up, in a forked child, of the agents that are dead there; a thread may have held the lock."""
+        table, cls._table = cls._table, _Table("Agent")
+        cls._table.entries = {name: agent for name, agent in table.entries.items() if agent.ref.is_alive()}
 
     @classmethod
     def check_free(cls, agent: "Agent") -> None:
@@ -283,3 +290,7 @@ def _set_type(hook: "Hook", hook_type: "HookType | tuple[HookType, ...]") -> Non
     hook.type = hook_type
     if getattr(hook, "hook_type", None) != hook_type:  # a plain function, whose two names are two attributes
         setattr(hook, "hook_type", hook_type)  # noqa: B010 (read-only to type checkers)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=AgentRegistry._forget_dead)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] (of its own module)

@@ -232,6 +232,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
 
         Raises:
             TypeError: if a dynamic argument is async, or the turn has no tool
+            RecursionError: if some hundreds of turns stand within one another
 
         """
         return store_turn(self, Turn)
@@ -245,6 +246,7 @@ class Turn(Generic[T]):  # noqa: UP046 (as above)
             TypeError: if a field is of the wrong type; the message names it
             UnregisteredToolError: if the tool is not registered
             UnregisteredHookError: if a hook is not registered
+            RecursionError: if some hundreds of turns stand within one another
 
         """
         return load_turn(data, cls)

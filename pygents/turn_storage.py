@@ -7,6 +7,7 @@ list of its items under ``__dict__``.
 """
 
 import inspect
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -29,18 +30,52 @@ _DICT = "__dict__"
 type _Turns = tuple["Turn[Any]", ...]
 
 
-def store_turn(turn: "Turn[Any]", kind: "type[Turn[Any]]", outer: _Turns = ()) -> dict[str, Any]:
+def store_turn(turn: "Turn[Any]", kind: "type[Turn[Any]]") -> dict[str, Any]:
     """Return a turn as plain data.
 
     Args:
         turn: the turn
         kind: the class whose instances are turns
-        outer: the turns in whose data it will stand, outermost first
 
     Raises:
         TypeError: if a dynamic argument is async, or the turn has no tool
+        RecursionError: if too much stands within one another
 
     """
+    try:
+        return _store(turn, kind, ())
+    except RecursionError as error:
+        raise _too_deep("stored") from error
+
+
+def load_turn[C: "Turn[Any]"](data: object, cls: type[C]) -> C:
+    """Return the turn that `store_turn` stored; missing fields but ``tool_name`` have the values of a new turn.
+
+    Args:
+        data: the stored turn
+        cls: the class to make
+
+    Raises:
+        ValueError: if a field is missing or has an impossible value; the message names it
+        TypeError: if a field is of the wrong type; the message names it
+        RecursionError: if too much stands within one another
+
+    """
+    try:
+        return _load(data, cls, ())
+    except RecursionError as error:
+        raise _too_deep("restored") from error
+
+
+def _too_deep(verb: str) -> RecursionError:
+    return RecursionError(
+        f"what stands in the turn is too deep to be {verb} within Python's recursion limit of "
+        f"{sys.getrecursionlimit()}: leave earlier turns out of the arguments, outputs and metadata"
+    )
+
+
+def _store(turn: "Turn[Any]", kind: "type[Turn[Any]]", outer: _Turns) -> dict[str, Any]:
+    """Return a turn as plain data that will stand in that of the outer ones, of which the outermost comes first."""
     if turn.tool is None:
         msg = "Turn has no tool: it cannot be stored"
         raise TypeError(msg)
@@ -60,19 +95,7 @@ def store_turn(turn: "Turn[Any]", kind: "type[Turn[Any]]", outer: _Turns = ()) -
     }
 
 
-def load_turn[C: "Turn[Any]"](data: object, cls: type[C], outer: _Turns = ()) -> C:
-    """Return the turn that `store_turn` stored; missing fields but ``tool_name`` have the values of a new turn.
-
-    Args:
-        data: the stored turn
-        cls: the class to make
-        outer: the turns in whose data it stands, outermost first
-
-    Raises:
-        ValueError: if a field is missing or has an impossible value; the message names it
-        TypeError: if a field is of the wrong type; the message names it
-
-    """
+def _load[C: "Turn[Any]"](data: object, cls: type[C], outer: _Turns) -> C:
     fields = Fields(data, "Turn")
     turn = cls(
         fields.read("tool_name", str),
@@ -115,7 +138,7 @@ def _evaluate(value: Any, place: str, turn: "Turn[Any]") -> object:
 def _encode(value: object, kind: "type[Turn[Any]]", outer: _Turns) -> object:
     if isinstance(value, kind):
         levels = next((n for n, ancestor in enumerate(reversed(outer), start=1) if ancestor is value), None)
-        return {_TURN: store_turn(value, kind, outer) if levels is None else levels}  # pyright: ignore[reportUnknownArgumentType]
+        return {_TURN: _store(value, kind, outer) if levels is None else levels}  # pyright: ignore[reportUnknownArgumentType]
     if type(value) is list or type(value) is tuple:
         items = cast("list[object] | tuple[object, ...]", value)
         return type(items)([_encode(item, kind, outer) for item in items])
@@ -155,7 +178,7 @@ def _decode_turn(nested: object, outer: _Turns) -> "Turn[Any]":
             msg = f"there is no turn {nested} levels up from here"
             raise ValueError(msg)
         return outer[-nested]
-    return load_turn(nested, type(outer[0]), outer)
+    return _load(nested, type(outer[0]), outer)
 
 
 def _decode_items(stored: dict[Any, Any], outer: _Turns) -> dict[Any, Any]:

@@ -368,6 +368,14 @@ class TestNestedTurns:
         with pytest.raises(TypeError, match=r"args\[0\] of Turn\(tool='count'"):
             Turn("work", [Turn("count", [fetch])]).to_dict()
 
+    def test_are_refused_with_advice_if_they_stand_too_deep_within_one_another(self):
+        turn, stored = Turn("work"), {"tool_name": "work"}
+        for _ in range(1_000):
+            turn, stored = Turn("work", [turn]), {"tool_name": "work", "args": [{"__turn__": stored}]}
+        for verb, act in [("stored", turn.to_dict), ("restored", lambda: Turn.from_dict(stored))]:
+            with pytest.raises(RecursionError, match=rf"too deep to be {verb} .*: leave earlier turns out of"):
+                act()
+
 
 class Up:
     """Stands for the turn that many levels above."""

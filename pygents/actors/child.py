@@ -97,6 +97,12 @@ class Child[A: AsyncActor](Cell[A]):
         self.inbox.open(self.wake, wake_for_items=True)
 
     @override
+    def abandon(self) -> None:
+        super().abandon()
+        if self.ref._dispatcher is not None:
+            self.dispatcher.discard(self.end_with_loop)
+
+    @override
     def start(self) -> None:
         self.started = True
         with self.system.lock:

@@ -80,6 +80,11 @@ class Supervisor(Spawner):
             return ""
         return self._parent.path_of(self.name)
 
+    @property
+    def is_owned(self) -> bool:
+        """Whether its children are those of an actor."""
+        return self._owner is not None
+
     def path_of(self, name: str) -> str:
         """Return the path of a child."""
         return f"{self.path}/{name}" if self.path else name
@@ -289,10 +294,10 @@ class Supervisor(Spawner):
                 self._check_free(child.spec.name)
                 self.system.adopt(child)
                 child.attach()  # before anybody can see it, who may end it at once
+                ActorRegistry.register(child.ref)
             except BaseException:
                 child.abandon()
                 raise
-            ActorRegistry.register(child.ref)
             self._nodes[child.spec.name] = child
             if self.transitions.failing:
                 child.course.order = Order.HOLD

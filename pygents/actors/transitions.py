@@ -71,20 +71,27 @@ class Transitions:
             hold(node)
 
     async def terminate_all(self, *, close: bool = False) -> None:
-        """Stop every child for good, youngest first."""
+        """Stop every child for good, youngest first.
+
+        A failure that has come up and waits to be dealt with is overtaken only if that ends the supervisor, or its
+        owner begins anew: else it would get lost.
+        """
         with self._system.lock:
             self.closed = self.closed or close
-            self._overtake()
+            if close or self._supervisor.is_owned or not self.failing:
+                self._overtake()
             nodes = list(reversed(self._nodes.values()))
             self.hold()
         self._stopping.set()
         async with self._turn:
             for node in nodes:
                 await self._terminate(node)
-        if not close:  # the next actor begins anew
-            self._stopping.clear()
-            with self._system.lock:
-                self.failing = False
+        if close:
+            return
+        self._stopping.clear()
+        with self._system.lock:
+            self.failing = self.failing and not self._supervisor.is_owned  # the owner's next actor begins anew
+            if not self.failing:
                 self._supervisor.begin_again()
 
     async def stop(self, node: "Node") -> bool:

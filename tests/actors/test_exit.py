@@ -270,6 +270,20 @@ class TestAForkedChild:
         assert code == 0, complaints
         assert [word for word in output if word != "stopped"] == [*["dead"] * 11, "child", "left", "0"]
 
+    def test_can_make_the_agents_that_its_parent_has(self):
+        code, output, complaints = run("""
+            from pygents import ActorSystem, Agent
+            with ActorSystem("s") as system:
+                system.spawn(Agent("agent", "Works", []))
+                child = os.fork()
+                if child == 0:
+                    print(Agent("agent", "Works", []).name, flush=True)
+                    os._exit(0)
+                _, status = os.waitpid(child, 0)
+            print(os.waitstatus_to_exitcode(status))
+        """)
+        assert (code, output) == (0, ["agent", "0"]), complaints
+
     def test_leaves_a_system_on_a_running_loop_at_once(self):
         code, output, complaints = run("""
             from pygents.actors.system import ActorSystem

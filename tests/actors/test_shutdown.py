@@ -117,6 +117,24 @@ class TestServing:
             assert report is await system.shutdown()
             assert await system.serve() is report
 
+    async def test_several_systems_get_each_signal_and_the_last_one_puts_the_handlers_back(self):
+        def former(_number, _frame):
+            raise AssertionError
+
+        before = signal.signal(signal.SIGTERM, former)
+        try:
+            async with ActorSystem("one") as one, ActorSystem("other") as other:
+                serving = [asyncio.ensure_future(system.serve()) for system in (one, other)]
+                await asyncio.sleep(1)
+                await one.shutdown()
+                await serving[0]
+                assert signal.getsignal(signal.SIGTERM) is not former
+                signal.raise_signal(signal.SIGTERM)
+                await serving[1]
+            assert signal.getsignal(signal.SIGTERM) is former
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
     async def test_is_for_the_main_thread(self):
         async with ActorSystem("s") as system:
             with pytest.raises(RuntimeError, match="main thread"):

@@ -8,6 +8,7 @@ from pykka import ActorRegistry
 from pygents.actors import ActorFailedError, AsyncActor, Backoff, Directive, Ended, Restart, Strategy, Supervision
 from pygents.actors.child import Child
 from pygents.actors.system import ActorSystem
+from pygents.errors import SystemFailedError
 from tests.actors.helpers import Life, Worker, boom, hang
 
 
@@ -325,6 +326,26 @@ async def test_a_child_that_is_killed_before_it_is_started_ends(kind, monkeypatc
         assert await ref.wait_stopped() is Ended.KILLED
         assert ref not in ActorRegistry.get_all()
         assert system.root.nodes() == []
+
+
+@pytest.mark.parametrize("at", ["root", "team"])
+async def test_stopping_all_children_does_not_lose_a_failure_that_has_come_up(at):
+    async def all_of_it():
+        async with ActorSystem("s", supervision=Supervision(max_restarts=0)) as system:
+            supervisor = system.root if at == "root" else system.supervisor("team", Supervision(max_restarts=0))
+            slow, failing = (supervisor.spawn(Worker, [], name, name=name) for name in ("slow", "failing"))
+            slow.tell(lambda: asyncio.sleep(4))
+            await asyncio.sleep(1)
+            stopping = supervisor.stop("slow")  # takes its turn
+            failing.tell(boom())
+            await asyncio.sleep(1)
+            assert supervisor.transitions.failing
+            await supervisor.stop_all()
+            await stopping
+            await asyncio.sleep(100)
+
+    with pytest.raises(SystemFailedError):
+        await all_of_it()
 
 
 async def test_stopping_all_children_is_no_restart_of_their_supervisor():
