@@ -139,7 +139,8 @@ class LoopThread:
         self._tells_failure = tells_failure
         self.failure: BaseException | None = None
         """What the loop has ended with, if nobody had told it to: a ``SystemExit`` out of a task, say."""
-        self._ended: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._ended = False
+        self._waiting: list[threading.Lock] = []
         self.loop = asyncio.new_event_loop()
         self._over: asyncio.Future[None] = self.loop.create_future()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -165,15 +166,31 @@ class LoopThread:
             with _loops_lock:
                 _threads.discard(self)
                 _last_steps[:] = [self, *(thread for thread in _last_steps if thread.thread.is_alive())]
-            self._ended.set_result(None)
+            self._ended = True
+            for over in list(self._waiting):
+                _let_go(over)
 
     def run(self, work: Coroutine[Any, Any, object]) -> None:
-        """Have work done on the loop, and wait for its end or the loop's, whichever comes first; not on its thread."""
-        done: concurrent.futures.Future[Any] | None = None
+        """Have work done on the loop, and wait for its end or the loop's, whichever comes first; not on its thread.
+
+        A ``KeyboardInterrupt`` out of the wait leaves the work going on. So the wait is for a bare lock: out of that of
+        an event or a future, an interrupt may come with a lock of theirs held, for which the loop's thread would wait.
+        """
+        over = threading.Lock()
+        over.acquire()
+        tasks: list[asyncio.Task[object]] = []
+
+        def begin() -> None:
+            tasks.append(self.loop.create_task(work))
+            tasks[0].add_done_callback(lambda _: _let_go(over))
+
+        self._waiting.append(over)  # before the look whether it has ended, which is said before those here are let go
         with suppress(RuntimeError):  # the loop is closed
-            done = asyncio.run_coroutine_threadsafe(work, self.loop)
-            concurrent.futures.wait([done, self._ended], return_when=concurrent.futures.FIRST_COMPLETED)
-        if done is None or not done.done():
+            self.loop.call_soon_threadsafe(begin)
+            if not self._ended:
+                over.acquire()
+        self._waiting.remove(over)
+        if not tasks or not tasks[0].done():
             work.close()
 
     def end(self) -> None:
@@ -185,6 +202,11 @@ class LoopThread:
     def _finish(self) -> None:
         if not self._over.done():
             self._over.set_result(None)
+
+
+def _let_go(over: threading.Lock) -> None:
+    with suppress(RuntimeError):  # it has been let go already
+        over.release()
 
 
 _loops_lock = threading.RLock()

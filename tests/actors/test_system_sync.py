@@ -1,8 +1,11 @@
 """A system in a plain ``with``, on a loop thread of its own: what becomes of the thread, and of who leaves."""
 
 import asyncio
+import re
 import signal
+import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -11,7 +14,7 @@ from pygents.actors.child_spec import Order
 from pygents.actors.loops import LoopThread
 from pygents.actors.system import ActorSystem
 from pygents.errors import SystemFailedError
-from tests.actors.helpers import PATIENCE, Echo, cell_of, hang, until
+from tests.actors.helpers import PATIENCE, Echo, cell_of, hang, in_thread, until
 
 
 def threads_of(name):
@@ -116,6 +119,38 @@ class TestAnInterruptWhileItIsLeft:
             ref.tell(1)
             ref.tell(2)
         assert seen == expected
+        assert threads_of("s") == []
+
+    @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # it came before that was begun
+    def test_may_come_at_any_line_of_the_wait(self, monkeypatch):
+        def run(thread, work):
+            sys.settrace(trace)
+            try:
+                original(thread, work)
+            finally:
+                sys.settrace(None)
+
+        def trace(frame, event, _):
+            if not re.search("loops.py|threading.py|asyncio|concurrent", frame.f_code.co_filename):
+                return None  # such as what is collected there
+            if lines and event == "line" and lines.pop() == "last":
+                raise KeyboardInterrupt
+            return trace
+
+        def leave():
+            with ActorSystem("s") as system:
+                system.spawn(Echo).tell(1)
+
+        original, interrupted, lines = LoopThread.run, 0, []
+        monkeypatch.setattr(LoopThread, "run", run)
+        while not lines:
+            lines[:] = ["last", *["other"] * interrupted]
+            leaving = in_thread(leave)  # the tracing is that thread's
+            with suppress(KeyboardInterrupt):
+                leaving()
+                break
+            interrupted += 1
+        assert interrupted > 10
         assert threads_of("s") == []
 
     def test_comes_out_at_once_if_it_is_the_third_one(self, monkeypatch):
