@@ -36,6 +36,7 @@ from pygents.actors.reply import Reply
 from pygents.actors.shutdown import Shutdown
 from pygents.actors.shutdown_report import ShutdownReport
 from pygents.actors.signals import in_place_of_signals
+from pygents.actors.stalls import Stalls
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Restart, Supervision
 from pygents.actors.supervisor import Supervisor
@@ -67,6 +68,7 @@ class ActorSystem:
         supervision: what is done about failures of the children of the root
         shutdown_timeout: seconds that leaving it waits for queued work at the most; None for no limit
         hook_timeout: seconds that each hook of its agents may take; None for no limit
+        stall_after: real seconds after which its event loop, if it stands still, is reported; None for no watchdog
 
     Raises:
         TypeError: if an argument is of the wrong type
@@ -81,6 +83,7 @@ class ActorSystem:
         supervision: Supervision | None = None,
         shutdown_timeout: float | None = None,
         hook_timeout: float | None = None,
+        stall_after: float | None = 1.0,
     ) -> None:
         self.name = checked_name(name, "a system's name")
         self.lock = threading.RLock()
@@ -100,6 +103,7 @@ class ActorSystem:
         self._numbers = itertools.count(1)
         self._body = Body()
         self._failure: BaseException | None = None
+        self.stalls = Stalls(self, stall_after)
         self._end = Shutdown(self)
 
     def __repr__(self) -> str:
@@ -108,7 +112,7 @@ class ActorSystem:
     # Its life.
 
     async def __aenter__(self) -> Self:
-        self._open(asyncio.get_running_loop())
+        self._open(asyncio.get_running_loop(), threading.get_ident())
         self._body.enter()
         return self
 
@@ -124,7 +128,7 @@ class ActorSystem:
     def __enter__(self) -> Self:
         self._check_not_entered()
         self._thread = LoopThread(f"pygents-system-{self.name}", tells_failure=False)
-        self._open(self._thread.loop)
+        self._open(self._thread.loop, self._thread.thread.ident)
         return self
 
     def __exit__(
@@ -146,11 +150,12 @@ class ActorSystem:
             msg = f"{self!r} can be entered once: make a new system"
             raise RuntimeError(msg)
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _open(self, loop: asyncio.AbstractEventLoop, thread: int | None) -> None:
         self._check_not_entered()
         self._loop = loop
         self._root = Supervisor(self, "", self._policy)
         self.closed = False
+        self.stalls.start(thread)
 
     async def _leave(self, error: BaseException | None) -> BaseException | None:
         """Shut down, also when cancelled meanwhile, which ends the draining; return that cancellation."""
