@@ -41,7 +41,7 @@ def clean_slate() -> Iterator[None]:
         for ref in ActorRegistry.get_all():  # so that one test's failure is not that of all that follow
             ActorRegistry.unregister(ref)
     for thread in threading.enumerate():
-        if thread.name.startswith(("pygents-actor", "pygents-wait")):
+        if thread.name.startswith(("pygents-actor", "pygents-stalls", "pygents-wait")):
             thread.join(10)
             assert not thread.is_alive(), f"{thread.name} was left running"
 

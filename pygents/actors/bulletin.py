@@ -14,6 +14,7 @@ from pygents.actors.lifecycle import (
     ActorStopped,
     DeadLetterRecorded,
     Event,
+    LoopStalled,
     SupervisorFailed,
     TurnCompleted,
     TurnFailed,
@@ -77,6 +78,11 @@ class Bulletin:
         """Tell that a message has died."""
         if self.is_read:
             self._stream.publish(DeadLetterRecorded(path=letter.recipient, at=letter.at, letter=letter))
+
+    def stalled(self, path: str, turn: object, seconds: float, stack: str) -> None:
+        """Tell that the loop stands still, and where."""
+        if self.is_read:
+            self._stream.publish(LoopStalled(path=path, at=time.time(), turn=turn, seconds=seconds, stack=stack))
 
     def turn_started(self, path: str, turn: object, attempt: int) -> None:
         """Tell that an agent begins a turn."""

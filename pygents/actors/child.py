@@ -46,6 +46,7 @@ from pygents.actors.ledger import Ledger
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.ref import OwnStop
 from pygents.actors.reply import Reply
+from pygents.actors.running import home
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Directive, Restart, Supervision
 from pygents.actors.watch import Ended, Terminated
@@ -92,6 +93,7 @@ class Child[A: AsyncActor](Cell[A]):
         """Be where others can give orders and kill; nothing runs until `start`, or until it is killed."""
         self._context = copy_context()
         self._context.run(self.enter_context)
+        self._context.run(home.set, self.system.news)
         self._open_dispatcher()
         self.ref._cell = weakref.ref(self)
         self.inbox.open(self.wake, wake_for_items=True)

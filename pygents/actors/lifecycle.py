@@ -12,6 +12,7 @@ __all__ = [
     "ActorStopped",
     "DeadLetterRecorded",
     "Event",
+    "LoopStalled",
     "SupervisorFailed",
     "TurnCompleted",
     "TurnFailed",
@@ -76,6 +77,21 @@ class DeadLetterRecorded(Event):
 
     letter: DeadLetter
     """The message, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopStalled(Event):
+    """The system's event loop stands still, and so does all that lives on it; the path is empty if it is none's fault.
+
+    On a free-threaded Python only the seconds are known.
+    """
+
+    turn: object
+    """The turn whose code is stuck, or else the message that its actor has in hand; None if there is none."""
+    seconds: float
+    """How long that has lasted so far, at the least."""
+    stack: str
+    """Where it is stuck, as in a traceback: the innermost call is the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import weakref
 
-__all__ = ["running", "running_task", "runs_here", "who_runs"]
+__all__ = ["home", "running", "running_task", "runs_here", "who_runs"]
 
 running: ContextVar[object] = ContextVar("pygents.running", default=None)
-"""An actor's ref, or a tuple of a layer above, which begins with a weak reference to whoever is running, or None.
+"""An actor's ref, or a tuple of a layer above: a weak reference to whoever is running, and what it has in hand.
 
-Who that is has its actor's ref as ``ref``.
+Either may be None. Who is running has its actor's ref as ``ref``.
 """
+
+home: ContextVar[object] = ContextVar("pygents.home", default=None)
+"""The bulletin of the system whose actor's code is running here: two systems may have an actor of the same path."""
 
 
 def runs_here(ref: object) -> bool:

@@ -79,10 +79,11 @@ class Shutdown:
     def conclude(self) -> None:
         """Tell everybody that the system has ended, unless they know: in order, or because its loop has ended."""
         self._system.closed = True
-        self._system.news.close()
-        self._system.dead_letters.close()
         if not self.over.done:
             self.over.set(ShutdownReport(cut=tuple(self._cut), abandoned=tuple(self._abandoned)))
+        self._system.stalls.end()  # after that, since its thread may wait for it, in a handler of the log
+        self._system.news.close()
+        self._system.dead_letters.close()
 
     async def _drain(self) -> None:
         began = self._system.now()

@@ -5,13 +5,14 @@ Invariants:
 * ``lock`` guards what many threads change: tables of children, their phases and orders, the windows. It is held for a
   few steps, never while a user's code runs, and it is re-entrant, since a finalizer may stop an actor inside it. In a
   forked child, where neither the loop nor the threads exist, it is refused, and the system is left at once.
-* Everything that concerns more than one child runs on ``loop``, as tasks that ``_tasks`` keeps until they have ended.
+* Everything that concerns more than one child runs on ``loop``, as tasks that ``_errands`` keeps until they have ended.
 * The system fails once: ``_failure`` goes from None to the failure under the lock.
 """
 
 import asyncio
 import itertools
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, override
@@ -24,6 +25,7 @@ from pygents.actors.bulletin import Bulletin
 from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
 from pygents.actors.dead_letters import DeadLetter, DeadLetters
+from pygents.actors.errands import Errands
 from pygents.actors.events import Subscription
 from pygents.actors.idleness import wait_until_idle
 from pygents.actors.insider import refuse_insiders
@@ -36,6 +38,7 @@ from pygents.actors.shutdown import Shutdown
 from pygents.actors.shutdown_report import ShutdownReport
 from pygents.actors.signals import in_place_of_signals
 from pygents.actors.spawner import Spawner
+from pygents.actors.stalls import Stalls
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Restart, Supervision
 from pygents.actors.supervisor import Supervisor
@@ -65,6 +68,7 @@ class ActorSystem(Spawner):
         supervision: what is done about failures of the children of the root
         shutdown_timeout: seconds that leaving it waits for queued work at the most; None for no limit
         hook_timeout: seconds that each hook of its agents may take; None for no limit
+        stall_after: real seconds after which its event loop, if it stands still, is reported; None for no watchdog
 
     Raises:
         TypeError: if an argument is of the wrong type
@@ -79,25 +83,25 @@ class ActorSystem(Spawner):
         supervision: Supervision | None = None,
         shutdown_timeout: float | None = None,
         hook_timeout: float | None = None,
+        stall_after: float | None = 1.0,
     ) -> None:
         self.name = checked_name(name, "a system's name")
         self.lock = ProcessLock(f"the actor system {name!r}")
         self.closed = True
         self._policy = Supervision() if supervision is None else checked("supervision", supervision, Supervision)
-        self._shutdown_timeout = (
-            None if shutdown_timeout is None else checked_seconds("shutdown_timeout", shutdown_timeout)
-        )
-        self.hook_timeout = None if hook_timeout is None else checked_seconds("hook_timeout", hook_timeout)
+        self._shutdown_timeout = _checked_limit("shutdown_timeout", shutdown_timeout)
+        self.hook_timeout = _checked_limit("hook_timeout", hook_timeout)
         """Seconds that each hook of its agents may take; None for no limit."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._root: Supervisor | None = None
         self._thread: LoopThread | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands(self)
         self.news = Bulletin()
         self._dead_letters = DeadLetters(_DEAD_LETTERS, self._deliver)
         self._numbers = itertools.count(1)
         self._body = Body()
         self._failure: BaseException | None = None
+        self.stalls = Stalls(self, stall_after)
         self._end = Shutdown(self)
 
     def __repr__(self) -> str:
@@ -107,7 +111,7 @@ class ActorSystem(Spawner):
     # Its life.
 
     async def __aenter__(self) -> Self:
-        self._open(asyncio.get_running_loop())
+        self._open(asyncio.get_running_loop(), threading.get_ident())
         self._body.enter()
         return self
 
@@ -125,7 +129,7 @@ class ActorSystem(Spawner):
     def __enter__(self) -> Self:
         self._check_not_entered()
         self._thread = LoopThread(f"pygents-system-{self.name}", tells_failure=False)
-        self._open(self._thread.loop)
+        self._open(self._thread.loop, self._thread.thread.ident)
         return self
 
     def __exit__(
@@ -170,11 +174,12 @@ class ActorSystem(Spawner):
             msg = f"{self!r} can be entered once: make a new system"
             raise RuntimeError(msg)
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _open(self, loop: asyncio.AbstractEventLoop, thread: int | None) -> None:
         self._check_not_entered()
         self._loop = loop
         self._root = Supervisor(self, "", self._policy)
         self.closed = False
+        self.stalls.start(thread)
 
     async def _leave(self, error: BaseException | None) -> BaseException | None:
         """Shut down, also when cancelled meanwhile, which ends the draining; return that cancellation."""
@@ -361,9 +366,7 @@ class ActorSystem(Spawner):
 
     async def tasks_done(self) -> None:
         """Wait until nothing that was submitted runs, but for the running task."""
-        me = asyncio.current_task()
-        while others := [task for task in self._tasks if task is not me]:
-            await asyncio.wait(others)
+        await self._errands.done()
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a function soon, on its loop."""
@@ -372,25 +375,7 @@ class ActorSystem(Spawner):
 
     def submit[T](self, work: Callable[[], Awaitable[T]]) -> Reply[T]:
         """Have work done on its loop, and return its outcome to come."""
-        reply: Reply[T] = Reply()
-
-        async def run() -> None:
-            try:
-                reply.set(await work())
-            except BaseException as error:
-                reply.fail(error)
-                if not isinstance(error, (Exception, asyncio.CancelledError)):
-                    raise
-                if not isinstance(error, asyncio.CancelledError):
-                    log(logging.CRITICAL, "%r: its own machinery failed", self, error=error)
-
-        def begin() -> None:
-            task = self.loop.create_task(run())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-        self.call(begin)
-        return reply
+        return self._errands.submit(work)
 
     def _deliver(self, path: str, letter: DeadLetter) -> None:
         node = self.root.find(checked("path", path, str).split("/"))
@@ -398,3 +383,7 @@ class ActorSystem(Spawner):
             msg = f"{self!r} has no actor at {path!r}"
             raise ActorDeadError(msg)
         node.redeliver(letter)
+
+
+def _checked_limit(name: str, seconds: object) -> float | None:
+    return None if seconds is None else checked_seconds(name, seconds)

@@ -55,7 +55,7 @@ class SimulatedSystem(ActorSystem):
     def __init__(
         self, tracer: "Tracer", laws: "Laws", mishaps: "Mishaps | None", supervision: Supervision | None
     ) -> None:
-        super().__init__("simulation", supervision=supervision)
+        super().__init__("simulation", supervision=supervision, stall_after=None)  # it has one thread
         self.news = _OverheardBulletin(tracer)
         self._tracer = tracer
         self._laws = laws

@@ -64,6 +64,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jobs: set[asyncio.Future[Any]] = set()
         super().__init__(_IdleSelector(self._wait))
         self._clock_resolution = _RESOLUTION
+        self.is_waiting = False
+        """Whether it waits for other threads, in real time; who wakes it has it wait anew."""
 
     @override
     def time(self) -> float:
@@ -129,7 +131,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         seconds = math.inf if timeout is None or self.stands_still else timeout
         if self._arrival is not None:
             seconds = min(seconds, self._target - self._now)
-        events = poll(max(self._patience, min(seconds, 86_400) if self._jobs else 0))  # selectors may refuse more
+        self.is_waiting = True
+        try:
+            events = poll(max(self._patience, min(seconds, 86_400) if self._jobs else 0))  # selectors may refuse more
+        finally:
+            self.is_waiting = False
         if not events:
             self._pass(seconds)
         return events

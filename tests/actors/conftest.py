@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pygents.actors.system import ActorSystem
+from tests.actors.stalled import Block, Watched
+
 
 @pytest.fixture(autouse=True)
 def no_complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
@@ -18,3 +21,20 @@ def no_complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         if (record.name == "asyncio" and record.levelno >= logging.ERROR) or record.levelno >= logging.CRITICAL
     ]
     assert complaints == []
+
+
+@pytest.fixture
+def block() -> Iterator[Block]:
+    """Return what blocks a loop, until the test is over at the latest."""
+    block = Block()
+    yield block
+    block.released.set()
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    """Return a system on a loop thread that is watched by the looks that the test takes."""
+    with ActorSystem("s", stall_after=None) as system:
+        watched = Watched(system)
+        watched.begin()
+        yield watched

@@ -37,7 +37,7 @@ from pygents import (
     hook,
     tool,
 )
-from pygents.actors import ActorRef, Directive
+from pygents.actors import ActorRef, Directive, LoopStalled
 from pygents.testing import (
     Faults,
     Probe,
@@ -341,6 +341,18 @@ def catch_errors() -> None:
         assert_type(error.reason, str)
     except SafeExecutionError:
         raise
+
+
+async def watch() -> str:
+    """Be told when the event loop stands still."""
+    async with ActorSystem("watched", stall_after=0.5) as system:
+        async for event in system.events():
+            if isinstance(event, LoopStalled):
+                assert_type(event.turn, object)
+                assert_type(event.seconds, float)
+                return event.path + event.stack
+    async with ActorSystem("unwatched", stall_after=None) as system:
+        return system.tree()
 
 
 async def test_with_a_probe() -> float:
