@@ -69,8 +69,7 @@ class SimulatedSystem(ActorSystem):
 
     @override
     def adopt(self, child: Child[Any]) -> None:
-        if child.spec.dispatcher.wakes_for_messages:
-            child.spec = replace(child.spec, dispatcher=cast("type[Dispatcher]", SimulatedDispatcher))
+        child.spec = replace(child.spec, dispatcher=cast("type[Dispatcher]", SimulatedDispatcher))
         actor: AsyncActor = child.actor
         own = vars(actor)
         own.pop("_handle_receive", None)  # an agent has the same actor again

@@ -156,13 +156,16 @@ class _Stage:
             ):
                 try:
                     returned = runner.run(self._play(scenario))
+                except BaseException as error:
+                    loop.end_with(error)  # what comes of its end, then, is no longer of interest
+                    raise
                 finally:
                     self._leave()
             self._laws.check_end(self._system)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 (the outcome)
-            return None, loop.failure or error
+            loop.end_with(error)
         return returned, loop.failure
 
     async def _play[T](self, scenario: Scenario[T]) -> T:
@@ -183,7 +186,16 @@ class _Stage:
     def reason_for(self, failure: BaseException) -> str:
         """Return what has failed, and who was busy then."""
         busy = f"\nBusy: {self._busy}" if self._busy else ""
-        return f"{type(failure).__name__}: {failure}{busy}"
+        return f"{_told(failure)}{busy}"
+
+
+def _told(failure: BaseException) -> str:
+    """Return what has failed, and why, as far as that says."""
+    told = f"{type(failure).__name__}: {failure}"
+    if isinstance(failure, BaseExceptionGroup):
+        inside = cast("BaseExceptionGroup[BaseException]", failure).exceptions
+        return f"{told}: {'; '.join(map(_told, inside))}"
+    return told if failure.__cause__ is None else f"{told}, because of {_told(failure.__cause__)}"
 
 
 @contextmanager

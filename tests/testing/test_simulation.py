@@ -148,11 +148,18 @@ class TestAFailure:
 
     def test_is_that_of_the_system(self, quiet):
         async def scenario(system):
-            system.spawn(Echo).tell(ValueError())
+            system.spawn(Echo).tell(ValueError("no tea"))
             await hang()
 
         error = failure_of(scenario, supervision=Supervision(max_restarts=0))
         assert isinstance(error.__cause__, SystemFailedError)
+        assert error.reason.endswith(", because of ValueError: no tea")
+
+    def test_names_those_of_a_group(self):
+        async def scenario(system):
+            raise ExceptionGroup("shopping", [LookupError("no tea"), ValueError("no milk")])
+
+        assert failure_of(scenario).reason.endswith("(2 sub-exceptions): LookupError: no tea; ValueError: no milk")
 
     def test_is_what_no_exception_is_too(self):
         async def scenario(system):
@@ -210,6 +217,20 @@ class TestAFailure:
 
         assert "nothing can happen" in str(failure_of(scenario))
         assert not refs[0].is_alive()
+
+    def test_is_that_of_the_scenario_and_not_what_comes_of_it(self):
+        async def ignore():
+            while True:
+                with suppress(asyncio.CancelledError):
+                    await hang()
+
+        async def scenario(system):
+            tasks.append(asyncio.create_task(ignore()))
+            await asyncio.sleep(1)
+            raise LookupError("no tea")
+
+        tasks = []
+        assert failure_of(scenario).reason == "LookupError: no tea"
 
 
 def fails(scenario, seed) -> bool:

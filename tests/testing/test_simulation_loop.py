@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import weakref
 from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
@@ -172,6 +173,40 @@ class TestTheSeed:
         (trace,) = traces
         assert len(trace.splitlines()) > 50
         assert "0x7f" not in trace
+
+    def test_decides_when_garbage_is_collected(self, monkeypatch):
+        class Node:
+            def __init__(self):
+                self.itself = self
+                weakref.finalize(self, lambda: collected.append(asyncio.get_running_loop().steps))
+
+        async def scenario(system):
+            Node()
+            for _ in range(100):
+                await asyncio.sleep(0)
+
+        collected = []
+        monkeypatch.setattr("pygents.testing.simulation_loop._COLLECTION", 50)
+        for _ in range(3):
+            simulate(scenario, seed=0)
+        assert collected == [50, 50, 50]
+
+    def test_leaves_a_task_factory_of_its_users_alone(self):
+        async def begin(begun):
+            begun.append(asyncio.current_task().get_name())
+
+        async def scenario(system):
+            begun = []
+            task = asyncio.create_task(begin(begun), name="mine")
+            assert begun == []
+            await task
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+            task = asyncio.create_task(begin(begun))
+            assert len(begun) == 2
+            await task
+            assert begun[0] == "mine"
+
+        simulate(scenario, seed=0)
 
     def test_leaves_the_collector_of_garbage_as_it_was(self):
         async def scenario(system):
