@@ -10,12 +10,10 @@ Invariants, all kept by the one lock:
   given back by ``release`` alone, and ``release`` keeps it with its holder while there is something to do. So a message
   that arrives at an idle mailbox wakes exactly once, and one that arrives at a claimed mailbox is seen by the claim's
   holder.
-* An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
-  queued to its first caller, who answers for it.
+* ``close`` gives what is queued to its first caller, who answers for it. What is where, and what has gone, is the
+  `Account`'s.
 * While it is *paused* nobody is woken for an item, and ``take`` gives none: it is as if none were there, but for a stop
   at the head of the queue. ``_blocked`` says so, also of a closed mailbox, so that ``take`` looks at one field.
-* Each item is counted once, in the step in which it goes: ``census`` sees it in a place or in a count. One that is
-  cleared in a mailbox that keeps account is seen as cleared until whoever got it has counted it.
 
 Re-entrance: a signal handler, or a finalizer run by the garbage collector, may tell an actor on a thread that is
 inside this very lock. So the lock is re-entrant, and each critical section is right although another one runs in its
@@ -34,56 +32,39 @@ have to be one step with putting and taking.
 """
 
 import _thread
-import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
 from pykka import ActorDeadError
 
-from pygents.actors.census import Census
+from pygents.actors.account import Account
 
 __all__ = ["Mailbox"]
 
 
-class Mailbox[T]:
+class Mailbox[T](Account[T]):
     """A first-in-first-out queue that closes atomically and has at most one reader at a time."""
 
     __slots__ = (
         "_blocked",
         "_claimed",
-        "_cleared",
         "_closed",
-        "_failed",
         "_gate",
-        "_in_hand",
-        "_items",
-        "_left_out",
-        "_lock",
-        "_lost",
         "_paused",
         "_serves_items",
         "_stopping",
-        "_taken",
         "_wake",
         "_wake_for_items",
     )
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._items: deque[T] = deque()
-        self._in_hand: T | None = None
+        super().__init__()
         self._closed = False
         self._paused = False
         self._blocked = False
         self._gate: list[Callable[[], object]] = []
         self._claimed = True  # by whoever is constructing the actor, until it is opened
         self._stopping = False
-        self._taken = 0  # but for what is left out
-        self._failed = 0
-        self._lost = 0
-        self._left_out: T | None = None
-        self._cleared: set[T] | None = None
         self._wake: Callable[[], None] | None = None
         self._serves_items = False
         self._wake_for_items = False
@@ -91,9 +72,6 @@ class Mailbox[T]:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
         return f"<{type(self).__name__} {state}, {len(self._items)} queued>"
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def open(self, wake: Callable[[], None], *, wake_for_items: bool) -> None:
         """Say who is woken when there is something to do. The claim stays with the caller until `release`.
@@ -195,52 +173,6 @@ class Mailbox[T]:
         """Return the oldest item without taking it, or None; for the holder of the claim."""
         with self._lock:
             return self._items[0] if self._items else None
-
-    @property
-    def in_hand(self) -> T | None:
-        """The item taken last, until it is done."""
-        return self._in_hand
-
-    def done(self, item: T) -> None:
-        """Drop the item in hand, if it is this one: it has ended."""
-        if self._in_hand is item:
-            self._in_hand = None
-            self._left_out = None
-
-    def keep_account(self) -> None:
-        """Keep what is cleared in the `census` until it is counted."""
-        self._cleared = set()
-
-    def drop(self, item: T, *, failed: bool = False) -> None:
-        """Drop an item that is in hand or was cleared, and count it as failed or lost."""
-        with self._lock:
-            if self._in_hand is item:
-                self._in_hand = None
-            elif self._cleared and item in self._cleared:
-                self._cleared -= {item}  # not remove: after a call others may look
-                self._taken += 1
-            else:
-                return
-            if failed:
-                self._failed += 1
-            else:
-                self._lost += 1
-
-    def leave_out(self, item: T) -> None:
-        """Have an item that is in hand or was cleared count for nothing; doing it again changes nothing."""
-        with self._lock:
-            if self._in_hand is item:
-                if self._left_out is not item:
-                    self._left_out = item
-                    self._taken -= 1
-            elif self._cleared:
-                self._cleared -= {item}
-
-    def hold(self, item: T) -> None:
-        """Put an item in hand as if it had been taken, ahead of all that is queued."""
-        with self._lock:
-            self._taken += 1
-            self._in_hand = item
 
     def put_back(self, item: T) -> bool:
         """Return the item in hand to the head of the queue, in one step; in a closed mailbox it stays in hand."""
@@ -357,57 +289,11 @@ class Mailbox[T]:
         finally:
             self._lock.release()
 
-    def clear(self) -> list[T]:
-        """Return what is left, the one in hand first, and drop it: each item goes to one caller."""
-        empty: deque[T] = deque()
-        with self._lock:
-            left = [*self._items]
-            if self._in_hand is not None:
-                left = [self._in_hand, *left]
-                if self._left_out is not self._in_hand:
-                    self._taken -= 1
-                self._in_hand = self._left_out = None
-            if self._cleared is not None:
-                self._cleared |= {*left}
-            self._items = empty
-            return left
-
-    def clear_queued(self) -> list[T]:
-        """Return what is queued, and drop it: each item goes to one caller."""
-        empty: deque[T] = deque()
-        with self._lock:
-            left = [*self._items]
-            if self._cleared is not None:
-                self._cleared |= {*left}
-            self._items = empty
-            return left
-
     def leave_behind(self) -> list[T]:
         """Close in a forked child, where a thread that held the lock does not exist; return what is left."""
         self.renew()
         self.close()
         return self.clear()
-
-    def renew(self) -> None:
-        """Have a free lock, in a forked child; a fork comes between the same steps as a finalizer."""
-        self._lock = threading.RLock()
-
-    def forget(self) -> None:
-        """Drop what is left in a closed mailbox, once it has been answered."""
-        self.clear()
-
-    def contents(self) -> tuple[T | None, list[T]]:
-        """Return the item in hand and the queued ones, oldest first, as they are at one moment."""
-        with self._lock:
-            return self._in_hand, list(self._items)
-
-    def census(self) -> Census[T]:
-        """Return what is here and how much has gone, as it is at one moment."""
-        with self._lock:
-            left_out = self._left_out  # first: `done` takes no lock, and rids itself of this one last
-            in_hand = self._in_hand
-            gone = self._taken if in_hand is None or in_hand is left_out else self._taken - 1
-            return Census(gone, self._failed, self._lost, in_hand, [*self._items], [*(self._cleared or ())])
 
     @property
     def claimed(self) -> bool:
@@ -440,10 +326,6 @@ class Mailbox[T]:
             item = self._items.popleft()
             self._taken += 1
             return item
-
-    def empty(self) -> bool:
-        """Whether nothing is queued."""
-        return not self._items
 
     def _let_go_of_lock(self) -> None:
         """Release the lock after an interrupt, unless that came out of the wait for it."""
