@@ -9,20 +9,21 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from pygents.acceptance import check_turn, due
+from pygents.acceptance import check_turn
 from pygents.actors.checks import check_timeout
 from pygents.actors.control import BY_REQUEST
 from pygents.agent_actor import AgentActor
-from pygents.agent_fields import CHECKS, check_accepted, checked_description, checked_tools, stored_due, stored_work
+from pygents.agent_fields import CHECKS, check_accepted, checked_description, checked_tools
 from pygents.agent_hooks import outside_turns
+from pygents.agent_storage import load_agent, store_turns
 from pygents.errors import SafeExecutionError
 from pygents.intercept import check_hooks
 from pygents.names import check_name
-from pygents.outcome import Due, StopReason
-from pygents.registry import AgentRegistry, ToolRegistry
-from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
+from pygents.outcome import Due
+from pygents.registry import AgentRegistry
+from pygents.serialization import hooks_to_dict
 from pygents.turn import Turn
-from pygents.work import Work, copy_work, store_work
+from pygents.work import Work, copy_work
 
 if TYPE_CHECKING:
     from pygents.actors.child_spec import ChildSpec
@@ -339,17 +340,9 @@ class Agent:
             "name": self.name,
             "description": self.description,
             "tool_names": [tool.metadata.name for tool in self.tools],
-            "queue": [store_work(work) for work in queued],
-            "current_turn": None if current is None else store_work(current),
+            **store_turns(current, queued),
             "hooks": hooks_to_dict(self.hooks),
         }
-        left = None if current is None else due(current.message)
-        if (
-            left is not None
-            and left is not Due.AFTER_TURN
-            and data["current_turn"]["stop_reason"] == StopReason.COMPLETED
-        ):
-            data["current_turn_due"] = left.value
         if self.is_paused:
             data["paused"] = True
         return data
@@ -368,18 +361,9 @@ class Agent:
             UnregisteredHookError: if a hook is not registered
 
         """
-        fields = Fields(data, "Agent")
-        name, description = fields.read("name", str), fields.read("description", str)
-        tools = [ToolRegistry.get(tool_name) for tool_name in fields.names("tool_names")]
-        stored = fields.read("current_turn", (Mapping, type(None)), None)
-        current = None if stored is None else stored_work(fields, "current_turn", stored)
-        left = stored_due(fields)
-        queue = [stored_work(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
-        hooks = hooks_from_dict(fields)
-        paused = fields.read("paused", bool, False)  # noqa: FBT003
-        check_accepted(name, tools, [*queue] if current is None else [current, *queue])
-        agent = cls(name, description, tools)
-        agent._take_over(hooks, current, queue, left)
-        if paused:
+        stored = load_agent(data)
+        agent = cls(stored.name, stored.description, stored.tools)
+        agent._take_over(stored.hooks, stored.current, stored.queue, stored.left)
+        if stored.paused:
             agent.pause()
         return agent
