@@ -46,6 +46,7 @@ ERRORS = {
 RUNTIME_ERRORS = {
     "ActorFailedError",
     "HookTimeoutError",
+    "MailboxFullError",
     "StartTimeoutError",
     "SystemFailedError",
     "TooManyRestartsError",

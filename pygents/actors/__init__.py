@@ -19,6 +19,7 @@ from pygents.actors.lifecycle import (
     TurnStarted,
 )
 from pygents.actors.mailbox import Mailbox
+from pygents.actors.mailbox_policy import MailboxPolicy, Overflow
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
 from pygents.actors.statistics import Statistics
@@ -28,6 +29,7 @@ from pygents.actors.watch import Ended, Terminated
 from pygents.errors import (
     ActorFailedError,
     HookTimeoutError,
+    MailboxFullError,
     StartTimeoutError,
     SystemFailedError,
     TooManyRestartsError,
@@ -59,6 +61,9 @@ __all__ = [
     "HookTimeoutError",
     "LoopDispatcher",
     "Mailbox",
+    "MailboxFullError",
+    "MailboxPolicy",
+    "Overflow",
     "Reply",
     "Restart",
     "StartTimeoutError",

@@ -93,7 +93,7 @@ class Account[T]:
             self._in_hand = item
 
     def clear(self) -> list[T]:
-        """Return what is left, the one in hand first, and drop it: each item goes to one caller."""
+        """Return what is left in a closed mailbox, the one in hand first, and drop it: each item goes to one caller."""
         empty: deque[T] = deque()
         with self._lock:
             left = [*self._items]
@@ -108,7 +108,7 @@ class Account[T]:
             return left
 
     def clear_queued(self) -> list[T]:
-        """Return what is queued, and drop it: each item goes to one caller."""
+        """Return what is queued in a closed mailbox, and drop it: each item goes to one caller."""
         empty: deque[T] = deque()
         with self._lock:
             left = [*self._items]

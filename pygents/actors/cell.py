@@ -233,6 +233,10 @@ class Cell[A: AsyncActor]:
         """Return whether the handler of the message in hand is what runs here."""
         return self.activation is not None and running_task() is self.activation
 
+    def is_reader(self) -> bool:
+        """Return whether what runs here keeps messages from being taken, as long as it waits."""
+        return self.is_own_code()
+
     def see_to_the_end_in_hand(self, reason: str, over: Reply[bool]) -> None:
         """Have a handler left alone that ignores its cancellation; `over` is set when it has ended."""
 

@@ -11,7 +11,7 @@ Invariants, all kept by the one lock:
   that arrives at an idle mailbox wakes exactly once, and one that arrives at a claimed mailbox is seen by the claim's
   holder.
 * ``close`` gives what is queued to its first caller, who answers for it. What is where, and what has gone, is the
-  `Account`'s.
+  `Account`'s; whether there is room for an item is the `Admission`'s.
 * While it is *paused* nobody is woken for an item, and ``take`` gives none: it is as if none were there, but for a stop
   at the head of the queue. ``_blocked`` says so, also of a closed mailbox, so that ``take`` looks at one field.
 
@@ -33,22 +33,21 @@ have to be one step with putting and taking.
 
 import _thread
 from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from typing import Any, cast
 
-from pykka import ActorDeadError
-
-from pygents.actors.account import Account
+from pygents.actors.admission import Admission, call_all, closed_error
+from pygents.actors.room import Room
 
 __all__ = ["Mailbox"]
 
 
-class Mailbox[T](Account[T]):
+class Mailbox[T](Admission[T]):
     """A first-in-first-out queue that closes atomically and has at most one reader at a time."""
 
     __slots__ = (
-        "_blocked",
         "_claimed",
-        "_closed",
         "_gate",
         "_paused",
         "_serves_items",
@@ -59,9 +58,7 @@ class Mailbox[T](Account[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._closed = False
         self._paused = False
-        self._blocked = False
         self._gate: list[Callable[[], object]] = []
         self._claimed = True  # by whoever is constructing the actor, until it is opened
         self._stopping = False
@@ -71,7 +68,9 @@ class Mailbox[T](Account[T]):
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        return f"<{type(self).__name__} {state}, {len(self._items)} queued>"
+        room = self._room
+        line = "" if room is None else f" of {room.policy.capacity}, {len(room.line)} waiting"
+        return f"<{type(self).__name__} {state}, {len(self._items)} queued{line}>"
 
     def open(self, wake: Callable[[], None], *, wake_for_items: bool) -> None:
         """Say who is woken when there is something to do. The claim stays with the caller until `release`.
@@ -87,10 +86,12 @@ class Mailbox[T](Account[T]):
             self._wake_for_items = wake_for_items and not self._paused
 
     def put(self, item: T) -> None:
-        """Append an item and wake the reader if nobody is reading.
+        """Append an item and wake the reader if nobody is reading; if there are bounds, do what they say.
 
         Raises:
             ActorDeadError: if the mailbox is closed
+            MailboxFullError: if there is no room; see `stand_in_line`
+            BaseException: what the policy's ``key`` raised
 
         """
         lock = self._lock
@@ -98,7 +99,15 @@ class Mailbox[T](Account[T]):
         try:
             lock.acquire()
             if self._closed:
-                raise ActorDeadError(_CLOSED)  # noqa: TRY301 (below, the lock is let go)
+                raise closed_error()  # noqa: TRY301 (below, the lock is let go)
+            if (room := self._room) is not None:
+                if room.free < 1 or room.has_keys:
+                    released = True
+                    lock.release()
+                    self._seek_admission(item, room)
+                    return
+                room.taken[item] = None
+                room.free -= 1
             self._items.append(item)
             if self._wake_for_items and not self._claimed:
                 self._claimed = claimed = True
@@ -115,6 +124,47 @@ class Mailbox[T](Account[T]):
                 self._call_wake()  # an interrupt came, before the wake or after it
             raise
 
+    def _seek_admission(self, item: T, room: Room[T]) -> None:
+        policy, owner = room.policy, room.owner
+        key = room.key_of(item)
+        dropped: list[T] = []
+        claimed = False
+        try:
+            with self._lock:
+                self._enter(room, item, key, dropped)
+                if self._wake_for_items and not self._claimed:
+                    self._claimed = claimed = True
+            if claimed:
+                self._call_wake()
+        except BaseException as error:
+            if claimed and isinstance(error, RecursionError):
+                _thread.start_new_thread(self._call_wake, ())
+            elif claimed and not isinstance(error, Exception):
+                self._call_wake()
+            raise
+        finally:
+            call_all([partial(owner.bury, one, policy) for one in dropped])
+
+    def put_exempt(self, item: T) -> None:
+        """Append an item that no bound holds for; it is never refused for want of room.
+
+        Raises:
+            ActorDeadError: if the mailbox is closed
+
+        """
+        with self._lock:
+            if self._closed:
+                raise closed_error()
+            self._items.append(item)
+            wakes = self._wake_for_items and not self._claimed
+            self._claimed = self._claimed or wakes
+        try:
+            if wakes:
+                self._call_wake()
+        except RecursionError:
+            _thread.start_new_thread(self._call_wake, ())
+            raise
+
     def put_stop(self, item: T) -> None:
         """Append an item that ends the reader, and wake somebody for it even if nobody reads ordinary items.
 
@@ -124,12 +174,12 @@ class Mailbox[T](Account[T]):
         """
         with self._lock:
             if self._closed:
-                raise ActorDeadError(_CLOSED)
+                raise closed_error()
             self._stopping = True
             self._items.append(item)
             gate = self._see_to_gate()
             claimed, self._claimed = self._claimed, True
-        _call_all(gate)
+        call_all(gate)
         if claimed:
             return
         try:
@@ -147,7 +197,7 @@ class Mailbox[T](Account[T]):
         """
         with self._lock:
             if self._closed:
-                raise ActorDeadError(_CLOSED)
+                raise closed_error()
             done, self._in_hand = self._in_hand, None
             self._items.append(item)
         del done
@@ -157,6 +207,9 @@ class Mailbox[T](Account[T]):
         lock = self._lock
         try:
             lock.acquire()
+            if self._room is not None:
+                lock.release()
+                return self._take_bounded()
             if self._items and not self._blocked:
                 self._in_hand = item = self._items[0]
                 self._taken += 1
@@ -187,7 +240,7 @@ class Mailbox[T](Account[T]):
             return True
 
     def withdraw(self, item: T) -> bool:
-        """Take back what was put, if it is still queued, and return whether it is."""
+        """Take back what was put, if it is still queued in a closed mailbox, and return whether it is."""
         with self._lock:
             try:
                 self._items.remove(item)
@@ -236,7 +289,7 @@ class Mailbox[T](Account[T]):
             gate = self._see_to_gate()
             wakes = bool(self._items) and self._wake_for_items and not self._claimed
             self._claimed = self._claimed or wakes
-        _call_all(gate)
+        call_all(gate)
         if wakes:
             self._call_wake()
         return True
@@ -265,29 +318,40 @@ class Mailbox[T](Account[T]):
             What is queued, to the first caller alone. It stays visible in `contents` until `forget`.
 
         """
-        with self._lock:
-            if self._closed:
-                return []
-            self._closed = self._claimed = True
-            wake, self._wake = self._wake, None  # breaks the cycle of actor and mailbox
-            gate = self._see_to_gate()
-            rest = list(self._items)
-        _call_all(gate)
-        del wake
-        return rest
+        waiting: list[Callable[[], object]] = []
+        try:
+            return self._shut(waiting)
+        finally:
+            call_all(waiting)
 
     def try_close(self) -> list[T] | None:
         """Close as `close` does, or return None if the lock is taken, by this thread or another.
 
         For a finalizer that goes on to take other locks: it must not wait, nor do so with this one held.
         """
-        held_here: bool = cast("Any", self._lock)._is_owned()  # noqa: SLF001 (as threading.Condition does)
-        if held_here or not self._lock.acquire(blocking=False):
+        if self.held_here or not self._lock.acquire(blocking=False):
             return None
+        waiting: list[Callable[[], object]] = []
         try:
-            return self.close()
+            return self._shut(waiting)
         finally:
             self._lock.release()
+            call_all(waiting)
+
+    def _shut(self, waiting: list[Callable[[], object]]) -> list[T]:
+        """Be closed, and return what is queued; `waiting` gets who is to be told."""
+        with self._lock:
+            if self._closed:
+                return []
+            self._closed = self._claimed = True
+            wake, self._wake = self._wake, None  # breaks the cycle of actor and mailbox
+            room, self._room = self._room, None
+            waiting += self._see_to_gate()
+            if room is not None:
+                waiting += map(attrgetter("tell"), room.line)
+            rest = list(self._items)
+        del wake
+        return rest
 
     def leave_behind(self) -> list[T]:
         """Close in a forked child, where a thread that held the lock does not exist; return what is left."""
@@ -315,32 +379,12 @@ class Mailbox[T](Account[T]):
         """Whether the mailbox accepts nothing more."""
         return self._closed
 
-    def get(self) -> T:
-        """Take the oldest item, as pykka's inbox does, but without blocking.
-
-        Raises:
-            IndexError: if the mailbox is empty
-
-        """
-        with self._lock:
-            item = self._items.popleft()
-            self._taken += 1
-            return item
-
     def _let_go_of_lock(self) -> None:
         """Release the lock after an interrupt, unless that came out of the wait for it."""
-        if cast("Any", self._lock)._is_owned():  # noqa: SLF001 (as threading.Condition does)
+        if cast("Any", self._lock)._is_owned():  # noqa: SLF001 (not `held_here`: there may be no frame left for it)
             self._lock.release()
 
     def _call_wake(self) -> None:
         wake = self._wake
         if wake is not None:  # None: closed between the lock and here; close has taken the item
             wake()
-
-
-_CLOSED = "the mailbox is closed"
-
-
-def _call_all(functions: list[Callable[[], object]]) -> None:
-    for function in functions:
-        function()

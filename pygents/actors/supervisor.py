@@ -22,6 +22,7 @@ from pygents.actors.checks import checked, checked_name
 from pygents.actors.child import Child
 from pygents.actors.child_spec import Order, Spawnable
 from pygents.actors.dispatcher import Dispatcher
+from pygents.actors.mailbox_policy import MailboxPolicy
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
 from pygents.actors.spawning import Birth, Options
@@ -93,6 +94,7 @@ class Supervisor:
         start_timeout: float = 30.0,
         shutdown: float = 5.0,
         dispatcher: type[Dispatcher] | None = None,
+        mailbox: MailboxPolicy | None = None,
         **kwargs: Any,
     ) -> ActorRef[A]:
         """Start a child, and return its ref at once; its ``on_start`` runs on its own loop.
@@ -106,6 +108,7 @@ class Supervisor:
             start_timeout: seconds that ``on_start`` may take
             shutdown: seconds it has to finish the message in hand and ``on_stop`` when it is told to stop
             dispatcher: where its messages are handled, if not where its class says
+            mailbox: what bounds its mailbox, if not the agent's own policy does; None for nothing else
             kwargs: for its constructor
 
         Raises:
@@ -117,7 +120,13 @@ class Supervisor:
         """
         birth = Birth(kind, name, args, kwargs)
         label = self.system.new_name(birth.default_name) if birth.name is None else birth.name
-        options = Options(restart=restart, supervision=supervision, start_timeout=start_timeout, shutdown=shutdown)
+        options = Options(
+            restart=restart,
+            supervision=supervision,
+            start_timeout=start_timeout,
+            shutdown=shutdown,
+            mailbox=mailbox,
+        )
         spec = birth.spec(label, self.path_of(label), dispatcher, options)
         self._check_free(label)
         return cast("ActorRef[A]", self._launch(birth.make(spec, self)))

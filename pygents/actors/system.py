@@ -31,6 +31,7 @@ from pygents.actors.idleness import wait_until_idle
 from pygents.actors.insider import refuse_insiders
 from pygents.actors.lifecycle import Event
 from pygents.actors.loops import LoopThread
+from pygents.actors.mailbox_policy import MailboxPolicy
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
 from pygents.actors.shutdown import Shutdown
@@ -249,6 +250,7 @@ class ActorSystem:
         start_timeout: float = 30.0,
         shutdown: float = 5.0,
         dispatcher: type[Dispatcher] | None = None,
+        mailbox: MailboxPolicy | None = None,
         **kwargs: Any,
     ) -> ActorRef[A]:
         """Start an actor under the root supervisor; see `Supervisor.spawn`."""
@@ -261,6 +263,7 @@ class ActorSystem:
             start_timeout=start_timeout,
             shutdown=shutdown,
             dispatcher=dispatcher,
+            mailbox=mailbox,
             **kwargs,
         )
 
