@@ -10,13 +10,14 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from pygents.acceptance import check_turn
-from pygents.actors.checks import check_timeout
+from pygents.actors.checks import check_timeout, checked
 from pygents.actors.control import BY_REQUEST
+from pygents.actors.mailbox_policy import MailboxPolicy
 from pygents.agent_actor import AgentActor
 from pygents.agent_fields import CHECKS, check_accepted, checked_description, checked_tools
 from pygents.agent_hooks import outside_turns
-from pygents.agent_storage import load_agent, store_turns
-from pygents.errors import SafeExecutionError
+from pygents.agent_storage import load_agent, store_policy, store_turns
+from pygents.errors import MailboxFullError, SafeExecutionError
 from pygents.intercept import check_hooks
 from pygents.names import check_name
 from pygents.outcome import Due
@@ -49,6 +50,7 @@ class Agent:
         name: a name that no other living agent has
         description: what it is for
         tools: the tools that its turns may name
+        mailbox: what bounds its mailbox; None for nothing
 
     Raises:
         TypeError: if an argument is of the wrong type
@@ -67,15 +69,19 @@ class Agent:
     """Hooks for the agent's events; append to it."""
     _actor: AgentActor
 
-    def __init__(self, name: str, description: str, tools: "Iterable[Tool]") -> None:
+    def __init__(
+        self, name: str, description: str, tools: "Iterable[Tool]", *, mailbox: MailboxPolicy | None = None
+    ) -> None:
         self.__dict__.update(
             name=check_name(name, "an agent's name"),
             description=checked_description(description),
             tools=checked_tools(tools),
             hooks=[],
         )
+        policy = None if mailbox is None else checked("mailbox", mailbox, MailboxPolicy)
         AgentRegistry.check_free(self)  # before an actor is started for nothing
         self.__dict__["_actor"] = AgentActor.launch(self)
+        self._actor.be_bound(policy)
         try:
             AgentRegistry.register(self)  # not before it is whole: others may find it at once
         except ValueError:
@@ -115,13 +121,16 @@ class Agent:
         return self._actor.actor_ref
 
     async def put(self, turn: Turn[Any]) -> None:
-        """Enqueue a turn, with hooks for BEFORE_PUT and AFTER_PUT around it.
+        """Enqueue a turn, with hooks for BEFORE_PUT and AFTER_PUT around it; wait for room if the mailbox is full.
+
+        Cancelled while it waits, it takes the turn back. Only BACKPRESSURE has senders wait.
 
         Raises:
             TypeError: if it is no turn
             ValueError: if the turn has no tool, or one that the agent lacks, also after the hooks for BEFORE_PUT
             TurnDeniedError: if a hook denied it; it is not enqueued
             ActorDeadError: if the agent has stopped
+            MailboxFullError: if there is no room, and nobody waits for it, or the agent's own tool or consumer would
             TurnCancelledError: if a hook let a ``CancelledError`` out by itself
             BaseException: what else a hook raised
 
@@ -129,21 +138,28 @@ class Agent:
         check_turn(self, turn)
         if self.hooks:
             await outside_turns(self._actor.put(self, turn))
-        else:
+            return
+        try:
             self._actor.deliver(turn)
+        except MailboxFullError as full:
+            await self._actor.deliver_late_async(turn, full)
 
     def tell(self, turn: Turn[Any]) -> None:
-        """Enqueue a turn from any thread, without the put hooks.
+        """Enqueue a turn from any thread, without the put hooks; a thread without an event loop may wait for room.
 
         Raises:
             TypeError: as `put`
             ValueError: as `put`
             ActorDeadError: as `put`
+            MailboxFullError: if there is no room, or none in time
             RuntimeError: if the agent lives in no system
 
         """
         self._check_lives("tell")
-        self._actor.deliver(check_turn(self, turn))
+        try:
+            self._actor.deliver(check_turn(self, turn))
+        except MailboxFullError as full:
+            self._actor.deliver_late(turn, full)
 
     async def ask(self, turn: Turn[Any], *, timeout: float | None = None) -> Any:
         """Enqueue a turn, with the put hooks, and wait for its output: of a generator tool, the list of its values.
@@ -158,6 +174,7 @@ class Agent:
             TypeError: as `put`
             ValueError: as `put`
             ActorDeadError: if the agent has stopped, or stops before it has run the turn
+            MailboxFullError: if there is no room in time, or the turn was dropped for another
             RuntimeError: if the agent lives in no system
             pykka.Timeout: if it took longer
             Exception: what the turn failed with
@@ -166,13 +183,14 @@ class Agent:
         """
         check_timeout(timeout)
         self._check_lives("ask")
-        replies: list[Reply[Any]] = []
+        replies: list[tuple[Reply[Any], float | None]] = []
 
-        def send(turn: Turn[Any], decision: "Skip | Replace | None") -> None:
-            replies.append(self._actor.ask(turn, decision))
+        async def send(turn: Turn[Any], decision: "Skip | Replace | None") -> None:
+            replies.append(await self._actor.ask(turn, decision, timeout))
 
         await outside_turns(self._actor.put(self, check_turn(self, turn), send))
-        return await replies[0].get_async(timeout=timeout)
+        reply, left = replies[0]
+        return await reply.get_async(timeout=left)
 
     def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
         """Start a child of this agent, which lives in a system; see `pygents.actors.Supervisor.spawn`.
@@ -311,7 +329,7 @@ class Agent:
         work = [copy_work(queued) for queued in self._actor.snapshot()[1]]
         check_accepted(name, child_tools, work)
         child = type(self)(name, self.description if description is None else description, child_tools)
-        child._take_over(child_hooks, None, work)  # noqa: SLF001 (of its own class)
+        child._take_over(child_hooks, None, work, mailbox=self._actor.policy)  # noqa: SLF001 (of its own class)
         return child
 
     def _take_over(
@@ -320,8 +338,10 @@ class Agent:
         current: Work | None,
         queued: list[Work],
         left: Due = Due.AFTER_TURN,
+        mailbox: MailboxPolicy | None = None,
     ) -> None:
         self.hooks = hooks
+        self._actor.be_bound(mailbox)
         self._actor.restore(current, queued, left)
 
     def to_dict(self) -> dict[str, Any]:
@@ -329,10 +349,10 @@ class Agent:
 
         If the tool of the turn in hand has completed, ``current_turn_due`` says what is left: ``"value"`` if the
         consumer has not got the value yet, ``"put"`` if only a returned turn is to be put. It is missing otherwise, as
-        ``paused`` is if the agent is not.
+        ``paused`` is if the agent is not, and ``mailbox`` if nothing of its own bounds its mailbox.
 
         Raises:
-            TypeError: if a turn has an async dynamic argument
+            TypeError: if a turn has an async dynamic argument, or the agent's own mailbox policy has a key function
 
         """
         current, queued = self._actor.snapshot()
@@ -345,6 +365,8 @@ class Agent:
         }
         if self.is_paused:
             data["paused"] = True
+        if (policy := self._actor.policy) is not None:
+            data["mailbox"] = store_policy(policy)
         return data
 
     @classmethod
@@ -363,7 +385,7 @@ class Agent:
         """
         stored = load_agent(data)
         agent = cls(stored.name, stored.description, stored.tools)
-        agent._take_over(stored.hooks, stored.current, stored.queue, stored.left)
+        agent._take_over(stored.hooks, stored.current, stored.queue, stored.left, stored.mailbox)
         if stored.paused:
             agent.pause()
         return agent

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pygents.acceptance import due
+from pygents.actors.mailbox_policy import MailboxPolicy, Overflow
 from pygents.agent_fields import check_accepted
 from pygents.outcome import Due, StopReason
 from pygents.registry import ToolRegistry
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pygents.hooks import Hook
     from pygents.tool import Tool
 
-__all__ = ["StoredAgent", "load_agent", "store_turns"]
+__all__ = ["StoredAgent", "load_agent", "store_policy", "store_turns"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class StoredAgent:
     """The queued turns."""
     paused: bool
     """Whether it was paused."""
+    mailbox: MailboxPolicy | None
+    """What bounds its mailbox."""
 
 
 def store_turns(current: Work | None, queued: list[Work]) -> dict[str, Any]:
@@ -55,6 +58,19 @@ def store_turns(current: Work | None, queued: list[Work]) -> dict[str, Any]:
     if left is not None and left is not Due.AFTER_TURN and data["current_turn"]["stop_reason"] == StopReason.COMPLETED:
         data["current_turn_due"] = left.value
     return data
+
+
+def store_policy(policy: MailboxPolicy) -> dict[str, Any]:
+    """Return what bounds an agent's mailbox as plain data.
+
+    Raises:
+        TypeError: if it has a function for keys
+
+    """
+    if policy.key is not None:
+        msg = f"{policy!r} cannot be stored, since its key is a function: give it to spawn(), not to the agent"
+        raise TypeError(msg)
+    return {"capacity": policy.capacity, "overflow": policy.overflow.value, "timeout": policy.timeout}
 
 
 def load_agent(data: Mapping[str, Any]) -> StoredAgent:
@@ -80,9 +96,25 @@ def load_agent(data: Mapping[str, Any]) -> StoredAgent:
         queue=[_work(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())],
         hooks=hooks_from_dict(fields),
         paused=fields.read("paused", bool, False),  # noqa: FBT003
+        mailbox=_policy(fields),
     )
     check_accepted(name, tools, [*stored.queue] if stored.current is None else [stored.current, *stored.queue])
     return stored
+
+
+def _policy(fields: Fields) -> MailboxPolicy | None:
+    stored = fields.read("mailbox", (Mapping, type(None)), None)
+    if stored is None:
+        return None
+    try:
+        own = Fields(stored, "MailboxPolicy")
+        return MailboxPolicy(
+            capacity=own.read("capacity", object),
+            overflow=Overflow(own.read("overflow", object)),
+            timeout=own.read("timeout", object),
+        )
+    except (TypeError, ValueError) as error:
+        raise type(error)(fields.error("mailbox", f"cannot be restored: {error}")) from error
 
 
 def _due(fields: Fields) -> Due:

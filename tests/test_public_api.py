@@ -113,7 +113,7 @@ def test_a_star_import_gives_what_is_listed():
     ("cls", "signature"),
     [
         (pygents.Turn, "tool args kwargs timeout metadata hooks"),
-        (pygents.Agent, "name description tools"),
+        (pygents.Agent, "name description tools mailbox"),
         (pygents.Memory, "limit hooks"),
         (pygents.ToolMetadata, "name description start_time end_time"),
         (pygents.HookMetadata, "name description start_time end_time"),
