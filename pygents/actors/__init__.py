@@ -19,6 +19,7 @@ from pygents.actors.lifecycle import (
     TurnStarted,
 )
 from pygents.actors.mailbox import Mailbox
+from pygents.actors.mailbox_policy import MailboxPolicy, Overflow
 from pygents.actors.ref import ActorRef
 from pygents.actors.registry import ActorRegistry
 from pygents.actors.reply import Reply
@@ -29,6 +30,7 @@ from pygents.actors.watch import Ended, Terminated
 from pygents.errors import (
     ActorFailedError,
     HookTimeoutError,
+    MailboxFullError,
     StartTimeoutError,
     SystemFailedError,
     TooManyRestartsError,
@@ -60,6 +62,9 @@ __all__ = [
     "HookTimeoutError",
     "LoopDispatcher",
     "Mailbox",
+    "MailboxFullError",
+    "MailboxPolicy",
+    "Overflow",
     "Reply",
     "Restart",
     "StartTimeoutError",
