@@ -165,7 +165,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), how=st.sampled_from(["cancel", "pause", "resume", "steer", "stop now"]), pause=PAUSES)
     def control(self, data, how, pause):
-        name = self.somebody(data)
+        at_work = sorted(self.world.busy) if how in {"cancel", "steer"} else []
+        name = self.somebody(data, at_work or None)
 
         async def do():
             self.world.control(name, how)
