@@ -269,7 +269,8 @@ class Machine(RuleBasedStateMachine):
     def bind_again(self, overflow, capacity):
         self.mailbox.bind(policy_of(overflow, capacity), self.owner)
         self.overflow, self.capacity = overflow, capacity
-        self.send_all_away()
+        if self.free > 0 or overflow is not Overflow.BACKPRESSURE:
+            self.send_all_away()
 
     def send_all_away(self):
         for sender in self.line:
@@ -327,3 +328,36 @@ class Machine(RuleBasedStateMachine):
 
 TestBoundedMailbox = Machine.TestCase
 TestBoundedMailbox.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_in_a_forked_child_nobody_waits():
+    """Whoever waits does so in the parent: another thread, or a task on a loop that the child does not run."""
+    mailbox = Mailbox()
+    mailbox.bind(policy_of(Overflow.BACKPRESSURE, 1), Owner(mailbox))
+    mailbox.put(Item(1, 0))
+    sender = Sender(mailbox, Item(2, 0))
+    mailbox.renew()
+    mailbox.take()
+    assert mailbox.contents()[1] == []
+    assert not sender.waiter.admitted
+    assert sender.told == 0
+
+
+def test_it_is_pykkas_inbox_too():
+    mailbox = Mailbox()
+    mailbox.bind(policy_of(Overflow.BACKPRESSURE, 1), Owner(mailbox))
+    first, second = Item(1, 0), Item(2, 0)
+    mailbox.put(first)
+    sender = Sender(mailbox, second)
+    assert mailbox.get() is first
+    assert sender.told == 1
+    assert mailbox.get() is second
+    with pytest.raises(IndexError):
+        mailbox.get()
+
+
+def test_a_closed_one_is_bound_by_nothing():
+    mailbox = Mailbox()
+    mailbox.close()
+    mailbox.bind(policy_of(Overflow.REJECT, 1), Owner(mailbox))
+    assert mailbox.policy is None
