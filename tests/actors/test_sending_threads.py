@@ -22,6 +22,7 @@ from tests.actors.helpers import PATIENCE, Gate, in_thread
 pytestmark = pytest.mark.real_time
 
 PATIENT = MailboxPolicy(capacity=1, timeout=PATIENCE)
+FOR_EVER = MailboxPolicy(capacity=1, timeout=None)
 IMPATIENT = MailboxPolicy(capacity=1, timeout=0.01)
 
 
@@ -124,7 +125,7 @@ def test_a_loop_thread_that_tells_never_waits():
             ref.tell("from another loop")
 
     with ActorSystem("s") as system:
-        ref, actor = full(system, PATIENT)
+        ref, actor = full(system, FOR_EVER)
         asyncio.run(tell())
         actor.opened.set()
 
@@ -146,7 +147,7 @@ def test_a_thread_that_would_have_to_run_the_loop_is_refused_at_once():
     async def enter():
         await system.__aenter__()
         system._body.leave(None)
-        return system.spawn(Gate, mailbox=MailboxPolicy(capacity=1, timeout=None))
+        return system.spawn(Gate, mailbox=FOR_EVER)
 
     ref = loop.run_until_complete(enter())
     ref.tell("fits")
@@ -199,7 +200,7 @@ def test_an_interrupt_of_who_waits_leaves_the_line(monkeypatch):
 def test_what_tells_inside_the_lock_never_waits():
     """A finalizer, say, that runs in the midst of what the mailbox does."""
     with ActorSystem("s") as system:
-        ref, actor = full(system, PATIENT)
+        ref, actor = full(system, FOR_EVER)
         with ref.actor_inbox._lock, pytest.raises(MailboxFullError):
             ref.tell("inside")
         actor.opened.set()
