@@ -35,10 +35,10 @@ from pykka import ActorDeadError
 from pygents.actors.account import Account
 from pygents.actors.census import Census
 from pygents.actors.mailbox_policy import MailboxPolicy, Overflow
-from pygents.actors.room import NO_KEY, Owner, Place, Room, Waiter
+from pygents.actors.room import CLOSED, NO_KEY, Owner, Place, Room, Waiter
 from pygents.errors import MailboxFullError
 
-__all__ = ["Admission", "call_all", "closed_error"]
+__all__ = ["Admission", "call_all"]
 
 
 class Admission[T](Account[T]):
@@ -65,7 +65,10 @@ class Admission[T](Account[T]):
         return held
 
     def bind(self, policy: MailboxPolicy, owner: Owner[T]) -> None:
-        """Have bounds from now on, or others. What is queued without a place gets none; who waits tries again."""
+        """Have bounds from now on, or others. What is queued without a place gets none.
+
+        Who waits goes on to wait, or tries again, if there may be room now or nobody waits any more.
+        """
         room, line = Room(policy, owner), deque[Waiter[T]]()
         with self._lock:
             if self._closed:
@@ -76,7 +79,8 @@ class Admission[T](Account[T]):
                 room = self._room
                 room.free += policy.capacity - room.policy.capacity
                 room.policy, room.owner, room.has_keys = policy, owner, policy.key is not None
-                line, room.line = room.line, line
+                if room.free > 0 or policy.overflow is not Overflow.BACKPRESSURE:
+                    line, room.line = room.line, line
         call_all([waiter.tell for waiter in line])
 
     def stand_in_line(self, item: T, tell: Callable[[], object]) -> Waiter[T] | None:
@@ -153,20 +157,21 @@ class Admission[T](Account[T]):
         """Return the item in hand and the queued ones, oldest first, as they are at one moment."""
         with self._lock:
             in_hand, queued = super().contents()
-            return in_hand, self._accepted(queued)
+            unconfirmed = self._unconfirmed()
+        return in_hand, [item for item in queued if item not in unconfirmed] if unconfirmed else queued
 
     @override
     def census(self) -> Census[T]:
         """Return what is here and how much has gone, as it is at one moment."""
         with self._lock:
             census = super().census()
-            return census._replace(queued=self._accepted(census.queued))
+            unconfirmed = self._unconfirmed()
+        if not unconfirmed:
+            return census
+        return census._replace(queued=[item for item in census.queued if item not in unconfirmed])
 
-    def _accepted(self, queued: list[T]) -> list[T]:
-        if self._room is None or not self._room.unconfirmed:
-            return queued
-        unconfirmed = {*self._room.unconfirmed}
-        return [item for item in queued if item not in unconfirmed]
+    def _unconfirmed(self) -> set[T]:
+        return set() if self._room is None else {*self._room.unconfirmed}
 
     def _take_bounded(self) -> T | None:
         """`take`, where there are bounds."""
@@ -223,7 +228,7 @@ class Admission[T](Account[T]):
             if self._replace(room, old, item, place, dropped):
                 return
         if self._closed:
-            raise closed_error()
+            raise ActorDeadError(CLOSED)
         if room.free > 0:
             room.taken[item] = place
             room.free -= 1
@@ -275,11 +280,6 @@ class Admission[T](Account[T]):
             self._cleared |= {item}
         dropped += [item]
         self._items.remove(item)
-
-
-def closed_error() -> ActorDeadError:
-    """Return what is raised to who puts something into a closed mailbox."""
-    return ActorDeadError("the mailbox is closed")
 
 
 def call_all(functions: Sequence[Callable[[], object]]) -> None:

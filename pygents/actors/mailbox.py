@@ -37,8 +37,10 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, cast
 
-from pygents.actors.admission import Admission, call_all, closed_error
-from pygents.actors.room import Room
+from pykka import ActorDeadError
+
+from pygents.actors.admission import Admission, call_all
+from pygents.actors.room import CLOSED, Room
 
 __all__ = ["Mailbox"]
 
@@ -99,7 +101,7 @@ class Mailbox[T](Admission[T]):
         try:
             lock.acquire()
             if self._closed:
-                raise closed_error()  # noqa: TRY301 (below, the lock is let go)
+                raise ActorDeadError(CLOSED)  # noqa: TRY301 (below, the lock is let go)
             if (room := self._room) is not None:
                 if room.free < 1 or room.has_keys:
                     released = True
@@ -154,7 +156,7 @@ class Mailbox[T](Admission[T]):
         """
         with self._lock:
             if self._closed:
-                raise closed_error()
+                raise ActorDeadError(CLOSED)
             self._items.append(item)
             wakes = self._wake_for_items and not self._claimed
             self._claimed = self._claimed or wakes
@@ -174,7 +176,7 @@ class Mailbox[T](Admission[T]):
         """
         with self._lock:
             if self._closed:
-                raise closed_error()
+                raise ActorDeadError(CLOSED)
             self._stopping = True
             self._items.append(item)
             gate = self._see_to_gate()
@@ -197,7 +199,7 @@ class Mailbox[T](Admission[T]):
         """
         with self._lock:
             if self._closed:
-                raise closed_error()
+                raise ActorDeadError(CLOSED)
             _stale, self._replaced = self._replaced, self._in_hand  # it goes at the end, with the lock free
             self._items.append(item)
 

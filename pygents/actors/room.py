@@ -6,7 +6,10 @@ from typing import Protocol
 
 from pygents.actors.mailbox_policy import MailboxPolicy
 
-__all__ = ["NO_KEY", "Owner", "Place", "Room", "Waiter"]
+__all__ = ["CLOSED", "NO_KEY", "Owner", "Place", "Room", "Waiter"]
+
+CLOSED = "the mailbox is closed"
+"""What is said to who puts something into one."""
 
 NO_KEY = object()
 """In the place of a key, of an item that has none."""

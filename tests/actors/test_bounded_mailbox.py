@@ -70,6 +70,9 @@ class Sender:
 class Machine(RuleBasedStateMachine):
     """The model: what is queued, who waits, what is in hand, and what has become of everything else."""
 
+    only: Overflow | None = None
+    """The one policy that there is; None for all."""
+
     def __init__(self):
         super().__init__()
         self.mailbox = Mailbox()
@@ -86,6 +89,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(overflow=st.sampled_from(Overflow), capacity=CAPACITIES, before=st.integers(0, 2), wakes=st.booleans())
     def open(self, overflow, capacity, before, wakes):
+        overflow = self.only or overflow
         for _ in range(before):
             item = self.new_item(0)
             self.mailbox.put(item)
@@ -263,12 +267,14 @@ class Machine(RuleBasedStateMachine):
 
     # What happens to the mailbox.
 
-    @precondition(lambda self: not self.closed and self.numbers > 3)
+    @precondition(lambda self: not self.closed and self.numbers > 10)
     @rule(overflow=st.sampled_from(Overflow), capacity=CAPACITIES)
     def bind_again(self, overflow, capacity):
+        overflow = self.only or overflow
         self.mailbox.bind(policy_of(overflow, capacity), self.owner)
         self.overflow, self.capacity = overflow, capacity
-        self.send_all_away()
+        if self.free > 0 or overflow is not Overflow.BACKPRESSURE:
+            self.send_all_away()
 
     def send_all_away(self):
         for sender in self.line:
@@ -277,7 +283,7 @@ class Machine(RuleBasedStateMachine):
             assert self.mailbox.leave_line(sender.waiter)
         self.line.clear()
 
-    @precondition(lambda self: self.numbers > 6)
+    @precondition(lambda self: self.numbers > 15)
     @rule(politely=st.booleans())
     def close(self, politely):
         rest = self.mailbox.try_close() if politely else self.mailbox.close()
@@ -325,5 +331,59 @@ class Machine(RuleBasedStateMachine):
         assert self.owner.buried == self.buried
 
 
+class Waiting(Machine):
+    """Under the one policy that has senders wait, so that many do."""
+
+    only = Overflow.BACKPRESSURE
+
+
 TestBoundedMailbox = Machine.TestCase
-TestBoundedMailbox.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestBoundedMailbox.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestWaiting = Waiting.TestCase
+TestWaiting.settings = TestBoundedMailbox.settings
+
+
+def test_in_a_forked_child_nobody_waits():
+    """Whoever waits does so in the parent: another thread, or a task on a loop that the child does not run."""
+    mailbox = Mailbox()
+    mailbox.bind(policy_of(Overflow.BACKPRESSURE, 1), Owner(mailbox))
+    mailbox.put(Item(1, 0))
+    sender = Sender(mailbox, Item(2, 0))
+    mailbox.renew()
+    mailbox.take()
+    assert mailbox.contents()[1] == []
+    assert not sender.waiter.admitted
+    assert sender.told == 0
+
+
+def test_what_was_let_in_is_not_taken_back_once_it_was_taken_though_it_is_queued_again():
+    mailbox = Mailbox()
+    mailbox.bind(policy_of(Overflow.BACKPRESSURE, 1), Owner(mailbox))
+    first, second = Item(1, 0), Item(2, 0)
+    mailbox.put(first)
+    sender = Sender(mailbox, second)
+    assert [mailbox.take(), mailbox.take()] == [first, second]
+    assert mailbox.put_back(second)
+    assert sender.waiter.admitted
+    assert not mailbox.take_back(second)
+    assert mailbox.contents() == (None, [second])
+
+
+def test_it_is_pykkas_inbox_too():
+    mailbox = Mailbox()
+    mailbox.bind(policy_of(Overflow.BACKPRESSURE, 1), Owner(mailbox))
+    first, second = Item(1, 0), Item(2, 0)
+    mailbox.put(first)
+    sender = Sender(mailbox, second)
+    assert mailbox.get() is first
+    assert sender.told == 1
+    assert mailbox.get() is second
+    with pytest.raises(IndexError):
+        mailbox.get()
+
+
+def test_a_closed_one_is_bound_by_nothing():
+    mailbox = Mailbox()
+    mailbox.close()
+    mailbox.bind(policy_of(Overflow.REJECT, 1), Owner(mailbox))
+    assert mailbox.policy is None

@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,9 @@ from pygents.actors import (
     ActorDeadError,
     AsyncActor,
     Directive,
+    MailboxFullError,
     MailboxPolicy,
+    Overflow,
     Restart,
     Strategy,
     Supervision,
@@ -184,6 +186,55 @@ async def test_the_counts_add_up_and_never_fall_at_any_line(happens, restart, ki
         ref = system.spawn(kind, restart=restart)
         with looking_at_every_line(system, ref) as problems:
             await happens(system, ref)
+            await system.wait_idle()
+            await system.shutdown()
+    assert problems == []
+    assert ref.statistics().queued == 0
+
+
+async def overflow(_, ref):
+    for number in range(6):
+        try:
+            ref.tell(number % 3)
+        except MailboxFullError:
+            await ref.tell_async(number % 3)
+
+
+async def ask_and_overflow(_, ref):
+    replies = [ref.ask(number % 2, block=False) for number in range(6)]
+    await asyncio.gather(*replies, return_exceptions=True)
+
+
+async def wait_and_be_cancelled(_, ref):
+    ref.tell(lambda: asyncio.sleep(1))
+    sending = [asyncio.create_task(ref.tell_async(number)) for number in range(6)]
+    for seconds in (0.5, 0.5, 0, 0):
+        await asyncio.sleep(seconds)
+        sending.pop(0).cancel()
+        sending.pop().cancel()
+        if not sending:
+            break
+    await asyncio.gather(*sending, return_exceptions=True)
+
+
+async def wait_for_who_is_killed(_, ref):
+    ref.tell(hang)
+    sending = [asyncio.create_task(ref.tell_async(number)) for number in range(4)]
+    await asyncio.sleep(1)
+    ref.kill()
+    await asyncio.gather(*sending, return_exceptions=True)
+
+
+@pytest.mark.parametrize("how", Overflow)
+@pytest.mark.parametrize("happens", [overflow, ask_and_overflow, wait_and_be_cancelled, wait_for_who_is_killed, fail])
+async def test_the_counts_add_up_and_never_fall_at_any_line_where_there_are_bounds(happens, how):
+    key = None if how is not Overflow.COALESCE else str
+    async with ActorSystem("s", supervision=Supervision(max_restarts=100)) as system:
+        ref = system.spawn(Fails, mailbox=MailboxPolicy(capacity=2, overflow=how, key=key))
+        await system.wait_idle()
+        with looking_at_every_line(system, ref) as problems:
+            with suppress(MailboxFullError):
+                await happens(system, ref)
             await system.wait_idle()
             await system.shutdown()
     assert problems == []

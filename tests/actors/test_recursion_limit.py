@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
-from pygents.actors import LoopDispatcher, Reply
+from pygents.actors import LoopDispatcher, MailboxFullError, MailboxPolicy, Overflow, Reply
+from pygents.actors.admission import call_all
+from pygents.actors.system import ActorSystem
 from tests.actors.helpers import PATIENCE, Echo, in_thread, until
 from tests.actors.test_mailbox import opened
 
@@ -93,3 +95,61 @@ async def test_an_error_of_an_open_loop_is_no_end_of_the_loop():
             LoopDispatcher(loop).schedule(list)
     finally:
         loop.close()
+
+
+BOUNDED_ROOM = range(1, 36)
+"""Frames that are left, for what goes deeper: a message that is dropped is made a dead letter."""
+
+
+@pytest.mark.parametrize("overflow", Overflow)
+@pytest.mark.parametrize("room", BOUNDED_ROOM)
+async def test_a_bounded_mailbox_keeps_its_messages_and_its_places(room, overflow):
+    def tell():
+        try:  # noqa: SIM105 (`with` would take more frames)
+            ref.tell("two")
+        except MailboxFullError:
+            pass
+
+    key = None if overflow is not Overflow.COALESCE else len
+    async with ActorSystem("s") as system:
+        ref = system.spawn(Echo, mailbox=MailboxPolicy(capacity=1, overflow=overflow, timeout=0.01, key=key))
+        await system.wait_idle()
+        asked = ref.ask("one", block=False)
+        at_depth(room, tell)
+        outcome = await asyncio.gather(asked.get_async(), return_exceptions=True)
+        assert outcome == ["one"] or isinstance(outcome[0], MailboxFullError)
+        await until(lambda: len(system.dead_letters) >= ref.statistics().dead_lettered)
+        assert await ref.ask_async("after") == "after"
+        counts = ref.statistics()
+        assert counts.accepted == counts.handled + counts.dead_lettered
+
+
+@pytest.mark.parametrize("room", ROOM)
+def test_whoever_waits_for_room_is_told(room):
+    told = threading.Event()
+    mailbox = opened(list)
+    mailbox.bind(MailboxPolicy(capacity=1), None)
+    mailbox.put("first")
+    mailbox.claim()
+    waiter = mailbox.stand_in_line("second", told.set)
+    at_depth(room, mailbox.take)
+    if not waiter.admitted:
+        assert mailbox.take() == "first"
+    assert told.wait(PATIENCE)
+    assert mailbox.contents()[1] + [mailbox._items[0]] == ["second"]
+
+
+def test_what_cannot_be_called_here_is_called_on_another_thread():
+    def refuse():
+        if threading.current_thread() is threading.main_thread():
+            raise error
+
+    called = threading.Event()
+    for error in (RecursionError(), KeyboardInterrupt(), LookupError()):
+        called.clear()
+        if isinstance(error, RecursionError):
+            call_all([refuse, called.set])
+        else:
+            with pytest.raises(type(error)):
+                call_all([refuse, called.set])
+        assert called.wait(PATIENCE)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pygents.actors import ActorDeadError
+from pygents.actors import ActorDeadError, MailboxPolicy, Overflow
 from pygents.actors.supervision import Backoff, Directive, Restart, Strategy, Supervision
 from pygents.actors.system import ActorSystem
 from pygents.testing import VirtualTimeLoop
@@ -31,14 +31,20 @@ POLICIES = st.builds(
 )
 JOBS = ["fine", "slow", "hang", "stubborn", "spawn", "relay", "stop", "turn", "message", "deny", "strange", "late"]
 WHATS = st.lists(st.sampled_from([*JOBS, *FAILURES]), min_size=1, max_size=5)
-PAUSES = st.sampled_from([0.0, 0.02, 1.0])
+PAUSES = st.sampled_from([0.0, 0.02, 1.07])  # two do not make the seconds that an actor has to stop
 PLACES = st.sampled_from(["on_start", "on_stop", "on_restart"])
 WAYS = st.sampled_from(["hang", *FAILURES])
+BOUNDS = st.none() | st.builds(
+    MailboxPolicy,
+    capacity=st.integers(1, 3),
+    overflow=st.sampled_from([one for one in Overflow if one is not Overflow.COALESCE]),  # which changes the order
+)
 ACTORS = st.tuples(
     st.sampled_from([Node, Clerk]),
     st.sampled_from(Restart),
     st.none() | POLICIES,
     st.none() | st.tuples(PLACES, WAYS),
+    BOUNDS,
 )
 
 
@@ -107,13 +113,14 @@ class Machine(RuleBasedStateMachine):
     def spawn_one(self, data, actor):
         self.spawn(data, *actor)
 
-    def spawn(self, data, kind, restart, own, failing):
+    def spawn(self, data, kind, restart, own, failing, mailbox):
         if len(self.world.living()) >= MOST:
             return
         parent = self.parent(data)
 
         async def do():
             options = {} if parent is self.system else {"supervision": own}  # or the system would fail
+            options["mailbox"] = mailbox
             with suppress(ActorDeadError):  # it has just stopped
                 name = self.world.spawn(parent, kind, restart=restart, **options)
                 if failing is not None:

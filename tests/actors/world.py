@@ -17,12 +17,25 @@ from pygents import (
     hook,
     tool,
 )
-from pygents.actors import ActorDeadError, AsyncActor, Reply
+from pygents.actors import ActorDeadError, AsyncActor, MailboxFullError, Overflow, Reply
 from pygents.actors.supervision import Restart, Strategy, Supervision
 from pygents.actors.system import ActorSystem
 from pygents.actors.watch import Terminated
 from tests.actors.helpers import cell_of, hang
-from tests.actors.laws import ATTEMPTS, DECIDE, NOTE, Escalate, Grave, Job, Laws, Resume, Retry, Stop, job_of
+from tests.actors.laws import (
+    ATTEMPTS,
+    DECIDE,
+    NOTE,
+    Escalate,
+    Grave,
+    Job,
+    Laws,
+    Resume,
+    Retry,
+    Stop,
+    job_of,
+    outcome_of,
+)
 
 MOST = 6
 """Actors that live at once."""
@@ -30,6 +43,12 @@ MOST = 6
 
 FAILURES = [Resume, Retry, Stop, Escalate, ValueError, Grave, SystemExit, asyncio.CancelledError]
 PAUSES = {"slow": 3.3, "stubborn": 50.5}  # what is stubborn in its first run takes its time in the next one
+
+
+def refuses(ref) -> bool:
+    """Return whether its mailbox takes no more messages than it has room for, instead of dropping some."""
+    policy = ref.actor_inbox.policy
+    return policy is not None and policy.overflow in {Overflow.BACKPRESSURE, Overflow.REJECT}
 
 
 class Life:
@@ -178,6 +197,8 @@ class World(Laws):
         if asks:
             alive = not ref.actor_inbox.closed
             job.asked = ref.ask(message, block=False)
+            if job.asked.done and refuses(ref) and isinstance(outcome_of(job.asked), MailboxFullError):
+                return
             self.check(alive or job.asked.done, "one that asks a dead actor is told at once")
         else:
             alive = True
@@ -185,6 +206,9 @@ class World(Laws):
                 ref.tell(message)
             except ActorDeadError:
                 alive = False
+            except MailboxFullError:
+                self.check(refuses(ref), f"{name} refuses {job}, though it drops what is too much")
+                return
         if alive:
             self.accepted += 1
             self.jobs.append(job)
