@@ -92,6 +92,13 @@ BUDGETS = (
         bound=Bound.AT_MOST,
         limit=2,
     ),
+    Budget(
+        title="put into a bounded mailbox with room: times an unbounded one",
+        over=("put_bounded", OURS),
+        under=("put", OURS),
+        bound=Bound.AT_MOST,
+        limit=2,
+    ),
     _faster("streamed value: times as fast as pygents 0.3.3", "stream", PUBLISHED, 3),
     _faster("tell: times as fast as ThreadingActor", "tell", THREADS, 2.5),
     _faster("ask: times as fast as ThreadingActor", "ask", THREADS, 4),

@@ -98,6 +98,18 @@ WORKLOADS = (
         size=20_000,
     ),
     Workload(
+        name="put",
+        title="put a turn, without running it",
+        peers=(OURS,),
+        size=20_000,
+    ),
+    Workload(
+        name="put_bounded",
+        title="put a turn into a bounded mailbox with room",
+        peers=(OURS,),
+        size=20_000,
+    ),
+    Workload(
         name="told",
         title="tell + run() of a trivial turn",
         peers=(OURS,),

@@ -9,21 +9,23 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, cast, override
 
-from pygents.acceptance import check_turn, due
-from pygents.actors.checks import check_timeout
+from pygents.acceptance import check_turn
+from pygents.actors.checks import check_timeout, checked
 from pygents.actors.control import BY_REQUEST
+from pygents.actors.mailbox_policy import MailboxPolicy
 from pygents.actors.spawner import Spawner
 from pygents.agent_actor import AgentActor
-from pygents.agent_fields import CHECKS, check_accepted, checked_description, checked_tools, stored_due, stored_work
+from pygents.agent_fields import CHECKS, check_accepted, checked_description, checked_tools
 from pygents.agent_hooks import outside_turns
-from pygents.errors import SafeExecutionError
+from pygents.agent_storage import load_agent, store_policy, store_turns
+from pygents.errors import MailboxFullError, SafeExecutionError
 from pygents.intercept import check_hooks
 from pygents.names import check_name
-from pygents.outcome import Due, StopReason
-from pygents.registry import AgentRegistry, ToolRegistry
-from pygents.serialization import Fields, hooks_from_dict, hooks_to_dict
+from pygents.outcome import Due
+from pygents.registry import AgentRegistry
+from pygents.serialization import hooks_to_dict
 from pygents.turn import Turn
-from pygents.work import Work, copy_work, store_work
+from pygents.work import Work, copy_work
 
 if TYPE_CHECKING:
     from pygents.actors.child_spec import ChildSpec
@@ -49,6 +51,7 @@ class Agent(Spawner):
         name: a name that no other living agent has
         description: what it is for
         tools: the tools that its turns may name
+        mailbox: what bounds its mailbox; None for nothing
 
     Raises:
         TypeError: if an argument is of the wrong type
@@ -67,15 +70,19 @@ class Agent(Spawner):
     """Hooks for the agent's events; append to it."""
     _actor: AgentActor
 
-    def __init__(self, name: str, description: str, tools: "Iterable[Tool]") -> None:
+    def __init__(
+        self, name: str, description: str, tools: "Iterable[Tool]", *, mailbox: MailboxPolicy | None = None
+    ) -> None:
         self.__dict__.update(
             name=check_name(name, "an agent's name"),
             description=checked_description(description),
             tools=checked_tools(tools),
             hooks=[],
         )
+        policy = None if mailbox is None else checked("mailbox", mailbox, MailboxPolicy)
         AgentRegistry.check_free(self)  # before an actor is started for nothing
         self.__dict__["_actor"] = AgentActor.launch(self)
+        self._actor.be_bound(policy)
         try:
             AgentRegistry.register(self)  # not before it is whole: others may find it at once
         except ValueError:
@@ -116,13 +123,16 @@ class Agent(Spawner):
         return self._actor.actor_ref
 
     async def put(self, turn: Turn[Any]) -> None:
-        """Enqueue a turn, with hooks for BEFORE_PUT and AFTER_PUT around it.
+        """Enqueue a turn, with hooks for BEFORE_PUT and AFTER_PUT around it; wait for room if the mailbox is full.
+
+        Cancelled while it waits, it takes the turn back. Only BACKPRESSURE has senders wait.
 
         Raises:
             TypeError: if it is no turn
             ValueError: if the turn has no tool, or one that the agent lacks, also after the hooks for BEFORE_PUT
             TurnDeniedError: if a hook denied it; it is not enqueued
             ActorDeadError: if the agent has stopped
+            MailboxFullError: if there is no room, and nobody waits for it, or the agent's own tool or consumer would
             TurnCancelledError: if a hook let a ``CancelledError`` out by itself
             BaseException: what else a hook raised
 
@@ -130,21 +140,28 @@ class Agent(Spawner):
         check_turn(self, turn)
         if self.hooks:
             await outside_turns(self._actor.put(self, turn))
-        else:
+            return
+        try:
             self._actor.deliver(turn)
+        except MailboxFullError as full:
+            await self._actor.deliver_late_async(turn, full)
 
     def tell(self, turn: Turn[Any]) -> None:
-        """Enqueue a turn from any thread, without the put hooks.
+        """Enqueue a turn from any thread, without the put hooks; a thread without an event loop may wait for room.
 
         Raises:
             TypeError: as `put`
             ValueError: as `put`
             ActorDeadError: as `put`
+            MailboxFullError: if there is no room, or none in time
             RuntimeError: if the agent lives in no system
 
         """
         self._check_lives("tell")
-        self._actor.deliver(check_turn(self, turn))
+        try:
+            self._actor.deliver(check_turn(self, turn))
+        except MailboxFullError as full:
+            self._actor.deliver_late(turn, full)
 
     async def ask(self, turn: Turn[Any], *, timeout: float | None = None) -> Any:
         """Enqueue a turn, with the put hooks, and wait for its output: of a generator tool, the list of its values.
@@ -159,6 +176,7 @@ class Agent(Spawner):
             TypeError: as `put`
             ValueError: as `put`
             ActorDeadError: if the agent has stopped, or stops before it has run the turn
+            MailboxFullError: if there is no room in time, or the turn was dropped for another
             RuntimeError: if the agent lives in no system
             pykka.Timeout: if it took longer
             Exception: what the turn failed with
@@ -167,13 +185,14 @@ class Agent(Spawner):
         """
         check_timeout(timeout)
         self._check_lives("ask")
-        replies: list[Reply[Any]] = []
+        replies: list[tuple[Reply[Any], float | None]] = []
 
-        def send(turn: Turn[Any], decision: "Skip | Replace | None") -> None:
-            replies.append(self._actor.ask(turn, decision))
+        async def send(turn: Turn[Any], decision: "Skip | Replace | None") -> None:
+            replies.append(await self._actor.ask(turn, decision, timeout))
 
         await outside_turns(self._actor.put(self, check_turn(self, turn), send))
-        return await replies[0].get_async(timeout=timeout)
+        reply, left = replies[0]
+        return await reply.get_async(timeout=left)
 
     @override
     def _supervisor_below(self) -> "Supervisor":
@@ -307,7 +326,7 @@ class Agent(Spawner):
         work = [copy_work(queued) for queued in self._actor.snapshot()[1]]
         check_accepted(name, child_tools, work)
         child = type(self)(name, self.description if description is None else description, child_tools)
-        child._take_over(child_hooks, None, work)  # noqa: SLF001 (of its own class)
+        child._take_over(child_hooks, None, work, mailbox=self._actor.policy)  # noqa: SLF001 (of its own class)
         return child
 
     def _take_over(
@@ -316,8 +335,10 @@ class Agent(Spawner):
         current: Work | None,
         queued: list[Work],
         left: Due = Due.AFTER_TURN,
+        mailbox: MailboxPolicy | None = None,
     ) -> None:
         self.hooks = hooks
+        self._actor.be_bound(mailbox)
         self._actor.restore(current, queued, left)
 
     def to_dict(self) -> dict[str, Any]:
@@ -325,10 +346,11 @@ class Agent(Spawner):
 
         If the tool of the turn in hand has completed, ``current_turn_due`` says what is left: ``"value"`` if the
         consumer has not got the value yet, ``"put"`` if only a returned turn is to be put. It is missing otherwise, as
-        ``paused`` is if the agent is not.
+        ``paused`` is if the agent is not, and ``mailbox`` if nothing of its own bounds its mailbox.
 
         Raises:
-            TypeError: if a turn has an async dynamic argument, or has lost its tool since it was put
+            TypeError: if a turn has an async dynamic argument or has lost its tool since it was put, or if the agent's
+                own mailbox policy has a key function
 
         """
         current, queued = self._actor.snapshot()
@@ -336,19 +358,13 @@ class Agent(Spawner):
             "name": self.name,
             "description": self.description,
             "tool_names": [tool.metadata.name for tool in self.tools],
-            "queue": [store_work(work) for work in queued],
-            "current_turn": None if current is None else store_work(current),
+            **store_turns(current, queued),
             "hooks": hooks_to_dict(self.hooks),
         }
-        left = None if current is None else due(current.message)
-        if (
-            left is not None
-            and left is not Due.AFTER_TURN
-            and data["current_turn"]["stop_reason"] == StopReason.COMPLETED
-        ):
-            data["current_turn_due"] = left.value
         if self.is_paused:
             data["paused"] = True
+        if (policy := self._actor.policy) is not None:
+            data["mailbox"] = store_policy(policy)
         return data
 
     @classmethod
@@ -365,18 +381,9 @@ class Agent(Spawner):
             UnregisteredHookError: if a hook is not registered
 
         """
-        fields = Fields(data, "Agent")
-        name, description = fields.read("name", str), fields.read("description", str)
-        tools = [ToolRegistry.get(tool_name) for tool_name in fields.names("tool_names")]
-        stored = fields.read("current_turn", (Mapping, type(None)), None)
-        current = None if stored is None else stored_work(fields, "current_turn", stored)
-        left = stored_due(fields)
-        queue = [stored_work(fields, "queue", turn) for turn in fields.read("queue", (list, tuple), ())]
-        hooks = hooks_from_dict(fields)
-        paused = fields.read("paused", bool, False)  # noqa: FBT003
-        check_accepted(name, tools, [*queue] if current is None else [current, *queue])
-        agent = cls(name, description, tools)
-        agent._take_over(hooks, current, queue, left)
-        if paused:
+        stored = load_agent(data)
+        agent = cls(stored.name, stored.description, stored.tools)
+        agent._take_over(stored.hooks, stored.current, stored.queue, stored.left, stored.mailbox)
+        if stored.paused:
             agent.pause()
         return agent

@@ -14,7 +14,7 @@ Invariants:
 
 import logging
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pykka import ActorDeadError
@@ -23,8 +23,10 @@ from pygents.acceptance import check_turn, due, has_failed, is_turn, set_due, wo
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import log, show
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
+from pygents.actors.dropping import bind
 from pygents.actors.insider import waits_for_this_task
 from pygents.actors.reply import Reply
+from pygents.actors.sending import insist, insist_async, offer, send_async
 from pygents.agent_cell import AgentCell
 from pygents.agent_child import AgentChild
 from pygents.agent_hooks import run_agent_hooks
@@ -32,7 +34,7 @@ from pygents.context import current_agent, current_turn, frame_for, running, wit
 from pygents.deciding import denial
 from pygents.decisions import Deny, Replace, Skip
 from pygents.drainer import Drainer, Result, lives_error, running_error
-from pygents.errors import SafeExecutionError, TurnDeniedError
+from pygents.errors import MailboxFullError, SafeExecutionError, TurnDeniedError
 from pygents.hook_time import hook_limit
 from pygents.hooks import AgentHook
 from pygents.interrupting import close_held
@@ -41,10 +43,11 @@ from pygents.outcome import Due, StopReason
 from pygents.run import Run, drain_of
 from pygents.turn import Turn
 from pygents.turn_hooks import decide_put
-from pygents.work import Accepted, DecidedWork, Work, make_work
+from pygents.work import Accepted, Work, make_work
 
 if TYPE_CHECKING:
     from pygents.actors.child_spec import ChildSpec
+    from pygents.actors.mailbox_policy import MailboxPolicy
     from pygents.actors.supervisor import Supervisor
     from pygents.agent import Agent
 
@@ -52,7 +55,7 @@ __all__ = ["AgentActor"]
 
 logger = logging.getLogger("pygents.agent")
 
-type _Enqueue = Callable[[Turn[Any], Skip | Replace | None], None]
+type _Enqueue = Callable[[Turn[Any], Skip | Replace | None], Awaitable[None]]
 
 
 class AgentActor(AsyncActor):
@@ -72,6 +75,8 @@ class AgentActor(AsyncActor):
         self.cell: AgentCell | AgentChild = cell
         self.collected: weakref.finalize[..., Agent]
         self._drainer = Drainer(cell, self._follow_up)
+        self.policy: MailboxPolicy | None = None
+        """What bounds the mailbox, unless a supervisor says otherwise."""
 
     def __str__(self) -> str:
         return self.cell.label
@@ -90,6 +95,11 @@ class AgentActor(AsyncActor):
     def give_up(self) -> None:
         """End, because the agent was never whole."""
         cast("AgentCell", self.cell).collect()
+
+    def be_bound(self, policy: "MailboxPolicy | None") -> None:
+        """Have a policy bound the mailbox, if there is one."""
+        self.policy = policy
+        bind(self.cell, policy)
 
     @property
     def child(self) -> AgentChild | None:
@@ -180,36 +190,58 @@ class AgentActor(AsyncActor):
                 set_due(turn, left)
                 self.actor_inbox.hold(current)
         for work in queued:
-            self.actor_inbox.put(work)
+            self.actor_inbox.put_exempt(work)
 
-    def deliver(self, turn: Turn[Any], decision: Skip | Replace | None = None) -> None:
-        """Enqueue a turn, with what was decided of it.
+    def deliver(self, turn: Turn[Any]) -> None:
+        """Enqueue a turn.
 
         Raises:
             ActorDeadError: if the agent has stopped
+            MailboxFullError: if there is no room
 
         """
         try:
-            # What make_work() does, without the cost of a call for every turn.
-            self.cell.ref._send(Accepted(turn) if decision is None else DecidedWork(turn, decision))  # noqa: SLF001 (its own)
+            offer(self.cell.ref, Accepted(turn))
         except ActorDeadError:
             raise self._stopped() from None
 
-    def ask(self, turn: Turn[Any], decision: Skip | Replace | None) -> Reply[Any]:
-        """Enqueue a turn, and return its output to come.
+    def deliver_late(self, turn: Turn[Any], full: MailboxFullError) -> None:
+        """Enqueue a turn for which there was no room, waiting for it on this thread; as `deliver`."""
+        try:
+            insist(self.actor_ref, Accepted(turn), full)
+        except ActorDeadError:
+            raise self._stopped() from None
+
+    async def deliver_late_async(self, turn: Turn[Any], full: MailboxFullError) -> None:
+        """Enqueue a turn for which there was no room, waiting for it in this task; as `deliver`."""
+        try:
+            await insist_async(self.actor_ref, Accepted(turn), full)
+        except ActorDeadError:
+            raise self._stopped() from None
+
+    async def ask(
+        self, turn: Turn[Any], decision: Skip | Replace | None, timeout: float | None
+    ) -> tuple[Reply[Any], float | None]:
+        """Enqueue a turn, waiting for room, and return its output to come, and what is left of the timeout.
 
         Raises:
             ActorDeadError: if the agent has stopped
+            MailboxFullError: if there is no room in time
 
         """
         reply: Reply[Any] = Reply(self.actor_ref)
         work = make_work(turn, decision)
         work.reply_to = reply
+        return reply, await self._send(work, timeout)
+
+    async def _deliver_when_there_is_room(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
+        await self._send(make_work(turn, decision))
+
+    async def _send(self, work: Work, timeout: float | None = None) -> float | None:
         try:
-            self.cell.ref._send(work)  # noqa: SLF001 (likewise)
+            return await send_async(self.actor_ref, work, timeout)
         except ActorDeadError:
             raise self._stopped() from None
-        return reply
 
     def _stopped(self) -> ActorDeadError:
         return ActorDeadError(f"{self} has stopped and takes no more turns")
@@ -219,6 +251,7 @@ class AgentActor(AsyncActor):
 
         Raises:
             ActorDeadError: if the agent has stopped
+            MailboxFullError: if there is no room
             TurnDeniedError: if a hook denied it
             ValueError: if a hook made it a turn that the agent does not accept
             BaseException: what a hook raised
@@ -230,7 +263,7 @@ class AgentActor(AsyncActor):
         try:
             decision = await within(frame_for(current_turn(), agent), decide_put(agent, turn))
             check_turn(agent, turn)  # again: a hook may have changed it
-            (enqueue or self.deliver)(turn, decision)
+            await (enqueue or self._deliver_when_there_is_room)(turn, decision)
             await run_agent_hooks(agent, current_turn(), AgentHook.AFTER_PUT, agent, turn)
         finally:
             if limit is not None:
@@ -315,7 +348,7 @@ class AgentActor(AsyncActor):
             except TurnDeniedError as error:
                 raise denial(Deny(error.reason), turn) from error  # of the turn that returned it
 
-    def _deliver_in_place(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
+    async def _deliver_in_place(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
         if self.child is not None:
             self.child.cuts.pass_fence()
         self.actor_inbox.put_in_place(make_work(turn, decision))

@@ -19,7 +19,7 @@ from pygents.actors.cell import Cell
 from pygents.actors.control import Control
 from pygents.actors.lane import end_control
 from pygents.actors.watch import Ended
-from pygents.context import current_turn, is_code_of
+from pygents.context import current_agent, current_turn, is_code_of
 from pygents.intercept import cancel_requests
 from pygents.interrupting import interrupt
 from pygents.registry import AgentRegistry
@@ -94,6 +94,16 @@ class AgentCell(Cell[AsyncActor]):
         drain = drain_of(agent)
         mine = drain is not None and drain.is_mine and current_turn() is turn
         return mine or is_code_of(agent, turn)
+
+    def is_reader(self) -> bool:
+        """Return whether turns wait for what runs here: the consumer, also while it holds a value, or the turn in hand.
+
+        What a tool has begun cannot be told from a hook that runs while somebody else closes the run.
+        """
+        agent, turn = self._agent(), self.turn_in_hand
+        drain = None if agent is None else drain_of(agent)
+        consumes = drain is not None and drain.active and drain.is_mine
+        return consumes or (turn is not None and current_turn() is turn and current_agent() is agent)
 
     def leave_pykka(self) -> None:
         """Be dead to pykka, and give the name up."""

@@ -4,7 +4,7 @@
 
 import logging
 from asyncio import CancelledError, Task
-from typing import TYPE_CHECKING, Any, cast, override
+from typing import TYPE_CHECKING, Any, override
 
 from pykka._envelope import Envelope
 
@@ -15,6 +15,7 @@ from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec
 from pygents.actors.control import Control
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
+from pygents.actors.sending import send
 from pygents.actors.supervision import Directive, Supervision
 from pygents.actors.supervisor import Supervisor
 from pygents.agent_hooks import run_agent_hooks
@@ -27,10 +28,10 @@ from pygents.interrupting import interrupt
 from pygents.outcome import StopReason
 from pygents.registry import AgentRegistry
 from pygents.turn_run import give_up
+from pygents.work import make_work
 
 if TYPE_CHECKING:
     from pygents.agent import Agent
-    from pygents.agent_actor import AgentActor
     from pygents.turn import Turn
 
 __all__ = ["AgentChild", "UnhandledError"]
@@ -177,7 +178,7 @@ class AgentChild(Child[AsyncActor]):
     def redeliver(self, letter: DeadLetter) -> None:
         turn, decision = letter.message, letter._along  # noqa: SLF001 (kept there for this)
         if is_turn(turn) and isinstance(decision, (Skip, Replace)):
-            cast("AgentActor", self.actor).deliver(turn, decision)
+            send(self.ref, make_work(turn, decision))
         else:
             super().redeliver(letter)
 

@@ -1,18 +1,16 @@
-"""The fields of an agent: what may be in them, and how what is stored of its work is read."""
+"""The fields of an agent: what may be in them."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, cast
 
 from pygents.intercept import check_hooks
-from pygents.outcome import Due
 from pygents.registry import ToolRegistry
-from pygents.serialization import Fields
-from pygents.work import Work, load_work
+from pygents.work import Work
 
 if TYPE_CHECKING:
     from pygents.tool import Tool
 
-__all__ = ["CHECKS", "check_accepted", "checked_description", "checked_tools", "stored_due", "stored_work"]
+__all__ = ["CHECKS", "check_accepted", "checked_description", "checked_tools"]
 
 
 def checked_description(description: object) -> str:
@@ -66,36 +64,6 @@ def check_accepted(name: str, tools: "list[Tool]", queued: list[Work]) -> None:
         if turn.tool is not None and turn.tool not in tools:
             msg = f"Agent {name!r} does not accept tool {turn.tool.metadata.name!r}, which a queued turn names"
             raise ValueError(msg)
-
-
-def stored_due(fields: Fields) -> Due:
-    """Return what was left to be done for the turn in hand.
-
-    Raises:
-        TypeError: if it is no string
-        ValueError: if there is no such thing
-
-    """
-    stored = fields.read("current_turn_due", (str, type(None)), None)
-    try:
-        return Due.AFTER_TURN if stored is None else Due(stored)
-    except ValueError:
-        wanted = ", ".join(repr(one.value) for one in Due)
-        raise ValueError(fields.error("current_turn_due", f"must be one of {wanted} or None, not {stored!r}")) from None
-
-
-def stored_work(fields: Fields, name: str, stored: Mapping[str, Any]) -> Work:
-    """Return a turn of the field `name`.
-
-    Raises:
-        TypeError: if it cannot be restored
-        ValueError: likewise
-
-    """
-    try:
-        return load_work(stored)
-    except (TypeError, ValueError) as error:
-        raise type(error)(fields.error(name, f"holds a turn that cannot be restored: {error}")) from error
 
 
 CHECKS: dict[str, Callable[[object], object]] = {

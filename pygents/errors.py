@@ -8,6 +8,7 @@ by ``pygents``, those of the runtime (``ActorFailedError``, ``WouldDeadlockError
 __all__ = [
     "ActorFailedError",
     "HookTimeoutError",
+    "MailboxFullError",
     "NoTurnError",
     "SafeExecutionError",
     "StartTimeoutError",
@@ -168,6 +169,27 @@ class WouldDeadlockError(RuntimeError):
         return (
             f"{self.waiting} would wait for ever for {self.target}: both run on the event loop of this thread. "
             "Await the answer instead: ask_async(), stop_async(), or block=False and await"
+        )
+
+
+class MailboxFullError(Exception):
+    """Raised to a sender whose message a full mailbox does not take, or to who asked, if it was dropped for another."""
+
+    def __init__(self, actor: str, capacity: int, replaced: bool = False) -> None:  # noqa: FBT001, FBT002 (unpickled)
+        super().__init__(actor, capacity, replaced)
+        self.actor = actor
+        """The actor whose mailbox it is, as text."""
+        self.capacity = capacity
+        """The messages that it holds."""
+        self.replaced = replaced
+        """Whether a newer message with the same key has taken the place of this one."""
+
+    def __str__(self) -> str:
+        if self.replaced:
+            return f"a newer message with the same key has taken the place of this one in the mailbox of {self.actor}"
+        return (
+            f"the mailbox of {self.actor} is full: it holds {self.capacity} messages. Wait for room, with put() or "
+            "tell_async() and Overflow.BACKPRESSURE, try again later, or give it another MailboxPolicy"
         )
 
 

@@ -75,7 +75,7 @@ def test_the_parameters_have_the_names_of_the_published_package():
         "branch": ["self", "name", "description", "tools", "hooks"],
         "from_dict": ["data"],
     }
-    assert list(signature(Agent).parameters) == ["name", "description", "tools"]
+    assert list(signature(Agent).parameters) == ["name", "description", "tools", "mailbox"]
 
 
 def test_constructing_an_agent_starts_exactly_one_actor_without_a_thread(add):

@@ -10,6 +10,7 @@ from pygents import errors
 ARGUMENTS = {
     "ActorFailedError": ("Counter (urn:1)", "SystemExit(3)"),
     "HookTimeoutError": ("audit", 0.5),
+    "MailboxFullError": ("Counter (urn:1)", 1000),
     "NoTurnError": ("Counter (urn:1)",),
     "SafeExecutionError": ("Cannot change property 'args' while the turn is running.",),
     "StartTimeoutError": ("team/writer", "on_start", 30.0),

@@ -60,6 +60,7 @@ ERRORS = {
 RUNTIME_ERRORS = {
     "ActorFailedError",
     "HookTimeoutError",
+    "MailboxFullError",
     "StartTimeoutError",
     "SystemFailedError",
     "TooManyRestartsError",
@@ -126,7 +127,7 @@ def test_a_star_import_gives_what_is_listed():
     ("cls", "signature"),
     [
         (pygents.Turn, "tool args kwargs timeout metadata hooks"),
-        (pygents.Agent, "name description tools"),
+        (pygents.Agent, "name description tools mailbox"),
         (pygents.Memory, "limit hooks"),
         (pygents.ToolMetadata, "name description start_time end_time"),
         (pygents.HookMetadata, "name description start_time end_time"),

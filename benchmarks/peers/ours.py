@@ -2,9 +2,11 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from peers import async_messages, async_population, supervised, turns
+from peers import async_messages, async_population, bounded, supervised, turns
 
-WORKLOADS = turns.WORKLOADS | async_messages.WORKLOADS | async_population.WORKLOADS | supervised.WORKLOADS
+WORKLOADS = (
+    turns.WORKLOADS | bounded.WORKLOADS | async_messages.WORKLOADS | async_population.WORKLOADS | supervised.WORKLOADS
+)
 
 
 def _version() -> str:

@@ -20,6 +20,7 @@ from pygents.actors.lifecycle import (
     TurnStarted,
 )
 from pygents.actors.mailbox import Mailbox
+from pygents.actors.mailbox_policy import MailboxPolicy, Overflow
 from pygents.actors.ref import ActorRef
 from pygents.actors.registry import ActorRegistry
 from pygents.actors.reply import Reply
@@ -30,6 +31,7 @@ from pygents.actors.watch import Ended, Terminated
 from pygents.errors import (
     ActorFailedError,
     HookTimeoutError,
+    MailboxFullError,
     StartTimeoutError,
     SystemFailedError,
     TooManyRestartsError,
@@ -62,6 +64,9 @@ __all__ = [
     "LoopDispatcher",
     "LoopStalled",
     "Mailbox",
+    "MailboxFullError",
+    "MailboxPolicy",
+    "Overflow",
     "Reply",
     "Restart",
     "StartTimeoutError",

@@ -95,6 +95,7 @@ def _go_on_without(child: "Child[Any]") -> None:
             child.ledger.bury(envelope, DeadLetterReason.CUT)
         elif child.control is not None and child.control.reason is not None:
             child.refuse(envelope, child.control.cancelled())
+            child.incarnate = True  # the actor goes on as it is
         else:
             child.ledger.go_back(envelope, child.policy.max_attempts)
     end_control(child)

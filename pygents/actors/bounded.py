@@ -6,7 +6,10 @@ from collections.abc import Callable, Coroutine
 from inspect import iscoroutine
 from typing import Any
 
-__all__ = ["Bounds", "call_bounded"]
+__all__ = ["BOUNDED_NAME", "Bounds", "call_bounded"]
+
+BOUNDED_NAME = "pygents-method"
+"""The name of the task that runs one."""
 
 
 class Bounds:
@@ -49,7 +52,7 @@ async def call_bounded(bounds: Bounds, method: Callable[..., object], *args: obj
     if not iscoroutine(result):
         return None
     loop = asyncio.get_running_loop()
-    task: Task[BaseException | None] = Task(_outcome(result), loop=loop, name="pygents-method", eager_start=True)
+    task: Task[BaseException | None] = Task(_outcome(result), loop=loop, name=BOUNDED_NAME, eager_start=True)
     if not task.done() and not await _ends(task, bounds.seconds, bounds.interrupted):
         task.cancel()
         if not await _ends(task, bounds.patience, bounds.interrupted):

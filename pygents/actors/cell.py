@@ -98,9 +98,8 @@ class Cell[A: AsyncActor]:
         self.ref._dispatcher, self.ref._cell = dispatcher, weakref.ref(self)
         self._context = copy_context()
         self._context.run(self.enter_context)
-        self.started = (
-            not dispatcher.wakes_for_messages or getattr(self.actor.on_start, "__func__", None) is Actor.on_start
-        )
+        on_start = getattr(self.actor.on_start, "__func__", None)
+        self.started = not dispatcher.wakes_for_messages or on_start is Actor.on_start
         dispatcher.add(self.end_with_loop, self.lose_loop)
         self.inbox.open(self.wake, wake_for_items=dispatcher.wakes_for_messages)
         if not self.started or not self.inbox.release():
@@ -233,6 +232,10 @@ class Cell[A: AsyncActor]:
         """Return whether the handler of the message in hand is what runs here."""
         return self.activation is not None and running_task() is self.activation
 
+    def is_reader(self) -> bool:
+        """Return whether what runs here keeps messages from being taken, as long as it waits."""
+        return self.is_own_code()
+
     def see_to_the_end_in_hand(self, reason: str, over: Reply[bool]) -> None:
         """Have a handler left alone that ignores its cancellation; `over` is set when it has ended."""
 
@@ -308,10 +311,8 @@ class Cell[A: AsyncActor]:
 
     async def call_hook(self, hook: Callable[..., object], *args: object) -> None:
         """Run one of the ``on_*`` methods; what it raises is logged."""
-        error = await self.run_hook(hook, *args)
-        if error is not None:
-            name = getattr(hook, "__name__", "a hook")
-            log(logging.ERROR, "Exception in %s of %s:", name, self.label, error=error)
+        if (error := await self.run_hook(hook, *args)) is not None:
+            log(logging.ERROR, "Exception in %s of %s:", getattr(hook, "__name__", "a hook"), self.label, error=error)
 
     async def run_hook(self, hook: Callable[..., object], *args: object) -> BaseException | None:
         """Run one of the ``on_*`` methods; what it raises is returned."""

@@ -38,7 +38,7 @@ from pygents.actors.comeback import Comeback
 from pygents.actors.course import Course
 from pygents.actors.cuts import Cuts, FencedError
 from pygents.actors.dead_letters import DeadLetterReason
-from pygents.actors.ending import end, tell_of_end
+from pygents.actors.ending import end, kill, tell_of_end
 from pygents.actors.envelope import Sent
 from pygents.actors.failing import fail, fail_on, start_over
 from pygents.actors.lane import end_control
@@ -183,20 +183,7 @@ class Child[A: AsyncActor](Cell[A]):
 
     @override
     def end_now(self, *, spare: bool) -> None:
-        with self.system.lock:
-            if self.course.phase is Phase.STOPPED or (self.killed and (spare or not self.spares)):
-                return
-            self.inbox.close()
-            announce = self.ledger.clear_queued()  # counted before anybody can see that the child is killed, and end it
-            self.killed = self.course.halt = True
-            self.spares = spare
-        self.leave_pykka()
-        announce()
-        if self.children is not None and not spare:
-            self.children.kill_all()
-        self.on_loop(self._cancel_for_kill)
-        if not spare:
-            self.parent.see_to_the_end_of(self)
+        kill(self, spare=spare)
 
     def move_to_new_loop(self) -> None:
         """Go on with another loop, because the one that it has is blocked."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from pygents.actors.mailbox_policy import MailboxPolicy
 from pygents.actors.supervision import Restart, Supervision
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class ChildSpec:
     """Seconds that it has to stop."""
     dispatcher: "type[Dispatcher]"
     """Where its messages are handled."""
+    mailbox: MailboxPolicy | None
+    """What bounds its mailbox, if not what bounds it already."""
 
 
 @runtime_checkable

@@ -26,6 +26,8 @@ class DeadLetterReason(Enum):
     """Its recipient has stopped."""
     MAILBOX_FULL = "mailbox_full"
     """Its recipient's mailbox had no room."""
+    COALESCED = "coalesced"
+    """A newer message with the same key has taken its place."""
     POISON = "poison"
     """It was run as often as it may be."""
     FAILED = "failed"

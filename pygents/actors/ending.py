@@ -11,7 +11,7 @@ from pygents.actors.watch import Ended
 if TYPE_CHECKING:
     from pygents.actors.child import Child
 
-__all__ = ["die", "end", "tell_of_end"]
+__all__ = ["die", "end", "kill", "tell_of_end"]
 
 
 async def end(child: "Child[Any]", failure: BaseException | None, how: Ended) -> None:
@@ -21,6 +21,24 @@ async def end(child: "Child[Any]", failure: BaseException | None, how: Ended) ->
     child.leave_pykka()
     await retire(child, failure)
     child.let_go(rest, how)
+
+
+def kill(child: "Child[Any]", *, spare: bool) -> None:
+    """Have the child die, after the message in hand if that is spared; on any thread."""
+    with child.system.lock:
+        if child.course.phase is Phase.STOPPED or (child.killed and (spare or not child.spares)):
+            return
+        child.inbox.close()
+        announce = child.ledger.clear_queued()  # counted before anybody can see that the child is killed, and end it
+        child.killed = child.course.halt = True
+        child.spares = spare
+    child.leave_pykka()
+    announce()
+    if child.children is not None and not spare:
+        child.children.kill_all()
+    child.on_loop(child._cancel_for_kill)  # noqa: SLF001 (a part of the child)
+    if not spare:
+        child.parent.see_to_the_end_of(child)
 
 
 async def die(child: "Child[Any]") -> None:

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger"]
 
-_TOLD_WHY = {DeadLetterReason.POISON, DeadLetterReason.UNHANDLED}
+_TOLD_WHY = {
+    DeadLetterReason.COALESCED,
+    DeadLetterReason.MAILBOX_FULL,
+    DeadLetterReason.POISON,
+    DeadLetterReason.UNHANDLED,
+}
 
 
 class Ledger:

@@ -10,13 +10,10 @@ Invariants, all kept by the one lock:
   given back by ``release`` alone, and ``release`` keeps it with its holder while there is something to do. So a message
   that arrives at an idle mailbox wakes exactly once, and one that arrives at a claimed mailbox is seen by the claim's
   holder.
-* An item is queued or in hand or gone, and ``contents`` sees it in exactly one of these places. ``close`` gives what is
-  queued to its first caller, who answers for it. One in hand that is *replaced* has not gone, but ``contents`` does not
-  see it from the step on in which it sees the item in its place.
+* ``close`` gives what is queued to its first caller, who answers for it. What is where, and what has gone, is the
+  `Account`'s; whether there is room for an item is the `Admission`'s.
 * While it is *paused* nobody is woken for an item, and ``take`` gives none: it is as if none were there, but for a stop
   at the head of the queue. ``_blocked`` says so, also of a closed mailbox, so that ``take`` looks at one field.
-* Each item is counted once, in the step in which it goes: ``census`` sees it in a place or in a count. One that is
-  cleared in a mailbox that keeps account is seen as cleared until whoever got it has counted it.
 
 Re-entrance: a signal handler, or a finalizer run by the garbage collector, may tell an actor on a thread that is
 inside this very lock. So the lock is re-entrant, and each critical section is right although another one runs in its
@@ -35,68 +32,45 @@ have to be one step with putting and taking.
 """
 
 import _thread
-import threading
-from collections import deque
 from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from typing import Any, cast
 
-from pykka import ActorDeadError
-
-from pygents.actors.census import Census
+from pygents.actors.admission import Admission, call_all, closed_error
+from pygents.actors.room import Room
 
 __all__ = ["Mailbox"]
 
 
-class Mailbox[T]:
+class Mailbox[T](Admission[T]):
     """A first-in-first-out queue that closes atomically and has at most one reader at a time."""
 
     __slots__ = (
-        "_blocked",
         "_claimed",
-        "_cleared",
-        "_closed",
-        "_failed",
         "_gate",
-        "_in_hand",
-        "_items",
-        "_left_out",
-        "_lock",
-        "_lost",
         "_paused",
-        "_replaced",
         "_serves_items",
         "_stopping",
-        "_taken",
         "_wake",
         "_wake_for_items",
     )
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._items: deque[T] = deque()
-        self._in_hand: T | None = None
-        self._closed = False
+        super().__init__()
         self._paused = False
-        self._blocked = False
         self._gate: list[Callable[[], object]] = []
         self._claimed = True  # by whoever is constructing the actor, until it is opened
         self._stopping = False
-        self._taken = 0  # but for what is left out
-        self._failed = 0
-        self._lost = 0
-        self._left_out: T | None = None
-        self._replaced: T | None = None
-        self._cleared: set[T] | None = None
         self._wake: Callable[[], None] | None = None
         self._serves_items = False
         self._wake_for_items = False
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        return f"<{type(self).__name__} {state}, {len(self._items)} queued>"
-
-    def __len__(self) -> int:
-        return len(self._items)
+        room = self._room
+        line = "" if room is None else f" of {room.policy.capacity}, {len(room.line)} waiting"
+        return f"<{type(self).__name__} {state}, {len(self._items)} queued{line}>"
 
     def open(self, wake: Callable[[], None], *, wake_for_items: bool) -> None:
         """Say who is woken when there is something to do. The claim stays with the caller until `release`.
@@ -112,10 +86,12 @@ class Mailbox[T]:
             self._wake_for_items = wake_for_items and not self._paused
 
     def put(self, item: T) -> None:
-        """Append an item and wake the reader if nobody is reading.
+        """Append an item and wake the reader if nobody is reading; if there are bounds, do what they say.
 
         Raises:
             ActorDeadError: if the mailbox is closed
+            MailboxFullError: if there is no room; see `stand_in_line`
+            BaseException: what the policy's ``key`` raised
 
         """
         lock = self._lock
@@ -123,7 +99,15 @@ class Mailbox[T]:
         try:
             lock.acquire()
             if self._closed:
-                raise ActorDeadError(_CLOSED)  # noqa: TRY301 (below, the lock is let go)
+                raise closed_error()  # noqa: TRY301 (below, the lock is let go)
+            if (room := self._room) is not None:
+                if room.free < 1 or room.has_keys:
+                    released = True
+                    lock.release()
+                    self._seek_admission(item, room)
+                    return
+                room.taken[item] = None
+                room.free -= 1
             self._items.append(item)
             if self._wake_for_items and not self._claimed:
                 self._claimed = claimed = True
@@ -140,6 +124,47 @@ class Mailbox[T]:
                 self._call_wake()  # an interrupt came, before the wake or after it
             raise
 
+    def _seek_admission(self, item: T, room: Room[T]) -> None:
+        policy, owner = room.policy, room.owner
+        key = room.key_of(item)
+        dropped: list[T] = []
+        claimed = False
+        try:
+            with self._lock:
+                self._enter(room, item, key, dropped)
+                if self._wake_for_items and not self._claimed:
+                    self._claimed = claimed = True
+            if claimed:
+                self._call_wake()
+        except BaseException as error:
+            if claimed and isinstance(error, RecursionError):
+                _thread.start_new_thread(self._call_wake, ())
+            elif claimed and not isinstance(error, Exception):
+                self._call_wake()
+            raise
+        finally:
+            call_all([partial(owner.bury, one, policy) for one in dropped])
+
+    def put_exempt(self, item: T) -> None:
+        """Append an item that no bound holds for; it is never refused for want of room.
+
+        Raises:
+            ActorDeadError: if the mailbox is closed
+
+        """
+        with self._lock:
+            if self._closed:
+                raise closed_error()
+            self._items.append(item)
+            wakes = self._wake_for_items and not self._claimed
+            self._claimed = self._claimed or wakes
+        try:
+            if wakes:
+                self._call_wake()
+        except RecursionError:
+            _thread.start_new_thread(self._call_wake, ())
+            raise
+
     def put_stop(self, item: T) -> None:
         """Append an item that ends the reader, and wake somebody for it even if nobody reads ordinary items.
 
@@ -149,12 +174,12 @@ class Mailbox[T]:
         """
         with self._lock:
             if self._closed:
-                raise ActorDeadError(_CLOSED)
+                raise closed_error()
             self._stopping = True
             self._items.append(item)
             gate = self._see_to_gate()
             claimed, self._claimed = self._claimed, True
-        _call_all(gate)
+        call_all(gate)
         if claimed:
             return
         try:
@@ -172,7 +197,7 @@ class Mailbox[T]:
         """
         with self._lock:
             if self._closed:
-                raise ActorDeadError(_CLOSED)
+                raise closed_error()
             _stale, self._replaced = self._replaced, self._in_hand  # it goes at the end, with the lock free
             self._items.append(item)
 
@@ -181,6 +206,9 @@ class Mailbox[T]:
         lock = self._lock
         try:
             lock.acquire()
+            if self._room is not None:
+                lock.release()
+                return self._take_bounded()
             if self._items and not self._blocked:
                 self._in_hand = item = self._items[0]
                 self._taken += 1
@@ -197,53 +225,6 @@ class Mailbox[T]:
         """Return the oldest item without taking it, or None; for the holder of the claim."""
         with self._lock:
             return self._items[0] if self._items else None
-
-    @property
-    def in_hand(self) -> T | None:
-        """The item taken last, until it is done."""
-        return self._in_hand
-
-    def done(self, item: T) -> None:
-        """Drop the item in hand, if it is this one: it has ended."""
-        if self._in_hand is item:
-            self._in_hand = None
-            self._left_out = self._replaced = None
-
-    def keep_account(self) -> None:
-        """Keep what is cleared in the `census` until it is counted."""
-        self._cleared = set()
-
-    def drop(self, item: T, *, failed: bool = False) -> None:
-        """Drop an item that is in hand or was cleared, and count it as failed or lost."""
-        with self._lock:
-            if self._in_hand is item:
-                self._in_hand = None
-                _stale, self._replaced = self._replaced, None
-            elif self._cleared and item in self._cleared:
-                self._cleared -= {item}  # not remove: after a call others may look
-                self._taken += 1
-            else:
-                return
-            if failed:
-                self._failed += 1
-            else:
-                self._lost += 1
-
-    def leave_out(self, item: T) -> None:
-        """Have an item that is in hand or was cleared count for nothing; doing it again changes nothing."""
-        with self._lock:
-            if self._in_hand is item:
-                if self._left_out is not item:
-                    self._left_out = item
-                    self._taken -= 1
-            elif self._cleared:
-                self._cleared -= {item}
-
-    def hold(self, item: T) -> None:
-        """Put an item in hand as if it had been taken, ahead of all that is queued."""
-        with self._lock:
-            self._taken += 1
-            self._in_hand = item
 
     def put_back(self, item: T) -> bool:
         """Return the item in hand to the head of the queue, in one step; in a closed mailbox it stays in hand."""
@@ -299,7 +280,7 @@ class Mailbox[T]:
             gate = self._see_to_gate()
             wakes = bool(self._items) and self._wake_for_items and not self._claimed
             self._claimed = self._claimed or wakes
-        _call_all(gate)
+        call_all(gate)
         if wakes:
             self._call_wake()
         return True
@@ -328,83 +309,46 @@ class Mailbox[T]:
             What is queued, to the first caller alone. It stays visible in `contents` until `forget`.
 
         """
-        with self._lock:
-            if self._closed:
-                return []
-            self._closed = self._claimed = True
-            wake, self._wake = self._wake, None  # breaks the cycle of actor and mailbox
-            gate = self._see_to_gate()
-            rest = list(self._items)
-        _call_all(gate)
-        del wake
-        return rest
+        waiting: list[Callable[[], object]] = []
+        try:
+            return self._shut(waiting)
+        finally:
+            call_all(waiting)
 
     def try_close(self) -> list[T] | None:
         """Close as `close` does, or return None if the lock is taken, by this thread or another.
 
         For a finalizer that goes on to take other locks: it must not wait, nor do so with this one held.
         """
-        held_here: bool = cast("Any", self._lock)._is_owned()  # noqa: SLF001 (as threading.Condition does)
-        if held_here or not self._lock.acquire(blocking=False):
+        if self.held_here or not self._lock.acquire(blocking=False):
             return None
+        waiting: list[Callable[[], object]] = []
         try:
-            return self.close()
+            return self._shut(waiting)
         finally:
             self._lock.release()
+            call_all(waiting)
 
-    def clear(self) -> list[T]:
-        """Return what is left, the one in hand first, and drop it: each item goes to one caller."""
-        empty: deque[T] = deque()
+    def _shut(self, waiting: list[Callable[[], object]]) -> list[T]:
+        """Be closed, and return what is queued; `waiting` gets who is to be told."""
         with self._lock:
-            left = [*self._items]
-            if self._in_hand is not None:
-                left = [self._in_hand, *left]
-                if self._left_out is not self._in_hand:
-                    self._taken -= 1
-                self._in_hand = self._left_out = None
-            _stale, self._replaced = self._replaced, None
-            if self._cleared is not None:
-                self._cleared |= {*left}
-            self._items = empty
-            return left
-
-    def clear_queued(self) -> list[T]:
-        """Return what is queued, and drop it: each item goes to one caller."""
-        empty: deque[T] = deque()
-        with self._lock:
-            left = [*self._items]
-            if self._cleared is not None:
-                self._cleared |= {*left}
-            self._items = empty
-            return left
+            if self._closed:
+                return []
+            self._closed = self._claimed = True
+            wake, self._wake = self._wake, None  # breaks the cycle of actor and mailbox
+            room, self._room = self._room, None
+            waiting += self._see_to_gate()
+            if room is not None:
+                waiting += map(attrgetter("tell"), room.line)
+            rest = list(self._items)
+        del wake
+        return rest
 
     def leave_behind(self) -> list[T]:
         """Close in a forked child, where a thread that held the lock does not exist; return what is left."""
         self.renew()
         self.close()
         return self.clear()
-
-    def renew(self) -> None:
-        """Have a free lock, in a forked child; a fork comes between the same steps as a finalizer."""
-        self._lock = threading.RLock()
-
-    def forget(self) -> None:
-        """Drop what is left in a closed mailbox, once it has been answered."""
-        self.clear()
-
-    def contents(self) -> tuple[T | None, list[T]]:
-        """Return the item in hand and the queued ones, oldest first, as they are at one moment."""
-        with self._lock:
-            replaced, in_hand = self._replaced, self._in_hand  # in this order: `done` takes no lock
-            return None if in_hand is replaced else in_hand, list(self._items)
-
-    def census(self) -> Census[T]:
-        """Return what is here and how much has gone, as it is at one moment."""
-        with self._lock:
-            left_out = self._left_out  # first: `done` takes no lock, and rids itself of this one last
-            in_hand = self._in_hand
-            gone = self._taken if in_hand is None or in_hand is left_out else self._taken - 1
-            return Census(gone, self._failed, self._lost, in_hand, [*self._items], [*(self._cleared or ())])
 
     @property
     def claimed(self) -> bool:
@@ -426,36 +370,12 @@ class Mailbox[T]:
         """Whether the mailbox accepts nothing more."""
         return self._closed
 
-    def get(self) -> T:
-        """Take the oldest item, as pykka's inbox does, but without blocking.
-
-        Raises:
-            IndexError: if the mailbox is empty
-
-        """
-        with self._lock:
-            item = self._items.popleft()
-            self._taken += 1
-            return item
-
-    def empty(self) -> bool:
-        """Whether nothing is queued."""
-        return not self._items
-
     def _let_go_of_lock(self) -> None:
         """Release the lock after an interrupt, unless that came out of the wait for it."""
-        if cast("Any", self._lock)._is_owned():  # noqa: SLF001 (as threading.Condition does)
+        if cast("Any", self._lock)._is_owned():  # noqa: SLF001 (not `held_here`: there may be no frame left for it)
             self._lock.release()
 
     def _call_wake(self) -> None:
         wake = self._wake
         if wake is not None:  # None: closed between the lock and here; close has taken the item
             wake()
-
-
-_CLOSED = "the mailbox is closed"
-
-
-def _call_all(functions: list[Callable[[], object]]) -> None:
-    for function in functions:
-        function()

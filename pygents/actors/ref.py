@@ -23,6 +23,7 @@ from pygents.actors.lane import cancel, steer
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
 from pygents.actors.running import runs_here, who_runs
+from pygents.actors.sending import REFUSALS, insist, offer, send, send_async, send_exempt
 from pygents.actors.statistics import Statistics
 from pygents.actors.watch import Ended, Terminated, Watches
 from pygents.errors import WouldDeadlockError
@@ -75,16 +76,21 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         return super().is_alive()
 
     def tell(self, message: object) -> None:
-        """Send a message without waiting for an answer; never blocks.
+        """Send a message without waiting for an answer; never blocks a thread that runs an event loop.
+
+        On another thread it waits for room, if the mailbox is full and its policy is BACKPRESSURE.
 
         Raises:
             ActorDeadError: if the actor takes no more messages
+            MailboxFullError: if there is no room, or none in time
+            BaseException: what the ``key`` of the mailbox's policy raised
 
         """
+        envelope = Sent(message)
         try:
-            self._send(Sent(message))
-        except ActorDeadError:
-            raise self._dead() from None
+            offer(self, envelope)
+        except REFUSALS as refusal:
+            insist(self, envelope, refusal)
 
     @overload
     def ask(self, message: object, *, block: Literal[False], timeout: float | None = None) -> Reply[Any]: ...
@@ -106,6 +112,7 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
 
         Raises:
             ActorDeadError: if the actor takes no more messages, or ends before it handles this one
+            MailboxFullError: if there is no room, as for `tell`, or this message was dropped for another
             pykka.Timeout: if it took longer
             ValueError: if the timeout is below zero; nothing is sent
             WouldDeadlockError: if this thread runs the loop that has to produce the answer; nothing is sent
@@ -118,9 +125,9 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         if block and (timeout is None or timeout > 0) and not self.actor_inbox.closed:
             self._refuse_to_block()
         try:
-            self._send(Sent(message, reply))
-        except ActorDeadError:
-            reply.fail(self._dead())
+            timeout = send(self, Sent(message, reply), timeout)
+        except REFUSALS as refusal:
+            reply.fail(refusal)
         return reply.get(timeout=timeout) if block else reply
 
     @overload
@@ -154,22 +161,27 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         return reply.get(timeout=timeout) if block else reply
 
     async def tell_async(self, message: object, *, timeout: float | None = None) -> None:
-        """Send a message, waiting for room in the mailbox if need be.
+        """Send a message, waiting for room if the mailbox is full and its policy is BACKPRESSURE.
+
+        Cancelled, it takes the message back, unless that has been taken by then.
 
         Args:
             message: what to send
-            timeout: seconds to wait for room at the most; an unbounded mailbox always has room
+            timeout: seconds to wait for room at the most, or None for no limit
 
         Raises:
             ActorDeadError: if the actor takes no more messages
+            MailboxFullError: if there is no room in time, or at all; the message is not sent
+            BaseException: what the ``key`` of the mailbox's policy raised
 
         """
         check_timeout(timeout)
-        async with asyncio.timeout(timeout):  # noqa: ASYNC100 (an unbounded mailbox never makes it wait)
-            self.tell(message)
+        await send_async(self, Sent(message), timeout)
 
     async def ask_async(self, message: object, *, timeout: float | None = None) -> Any:
-        """Send a message and await the answer. Cancelling cancels the wait, not the actor.
+        """Send a message, waiting for room as `tell_async`, and await the answer.
+
+        Cancelling cancels the wait, not the actor.
 
         Args:
             message: what to send
@@ -180,7 +192,9 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
 
         """
         check_timeout(timeout)
-        return await self.ask(message, block=False).get_async(timeout=timeout)
+        reply: Reply[Any] = Reply(self)
+        timeout = await send_async(self, Sent(message, reply), timeout)
+        return await reply.get_async(timeout=timeout)
 
     async def stop_async(self, *, timeout: float | None = None) -> bool:
         """Ask the actor to stop when it has handled what is queued, and await that.
@@ -279,7 +293,7 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
             if watcher is not None:
                 watcher.discard(key)
             with suppress(ActorDeadError):
-                self.tell(Terminated(other, how))
+                send_exempt(self, Sent(Terminated(other, how)))
 
         key = (self, other)
         if watched is None:
@@ -362,23 +376,6 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         except LoopEndedError:
             self._lose_loop()
         return reply
-
-    def _send(self, envelope: "Envelope[Any]") -> None:
-        """Put a message into the mailbox, unless the loop that would have to handle it is closed.
-
-        If that happens just after the look, the message was accepted, and is answered for as all that is queued is.
-
-        Raises:
-            ActorDeadError: if the actor takes no more messages
-
-        """
-        dispatcher = self._dispatcher
-        if dispatcher is not None and dispatcher.ended:
-            self._lose_loop()
-        try:
-            self.actor_inbox.put(envelope)
-        except LoopEndedError:
-            self._lose_loop()
 
     def _dead(self) -> ActorDeadError:
         return ActorDeadError(f"{self} not found: it has stopped and takes no more messages")

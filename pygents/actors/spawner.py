@@ -5,6 +5,7 @@ It knows neither children nor supervisors: each of the four says which superviso
 
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
+from pygents.actors.mailbox_policy import MailboxPolicy
 from pygents.actors.supervision import Restart, Supervision
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Options(TypedDict):
     start_timeout: float
     shutdown: float
     dispatcher: "type[Dispatcher] | None"
+    mailbox: MailboxPolicy | None
 
 
 class Spawner:
@@ -49,6 +51,7 @@ class Spawner:
         start_timeout: float = 30.0,
         shutdown: float = 5.0,
         dispatcher: "type[Dispatcher] | None" = None,
+        mailbox: MailboxPolicy | None = None,
         **kwargs: Any,
     ) -> "ActorRef[A]": ...
     @overload
@@ -61,6 +64,7 @@ class Spawner:
         start_timeout: float = 30.0,
         shutdown: float = 5.0,
         dispatcher: "type[Dispatcher] | None" = None,
+        mailbox: MailboxPolicy | None = None,
     ) -> "ActorRef[A]": ...
     def spawn(  # noqa: PLR0913 (each is a part of a child specification)
         self,
@@ -72,6 +76,7 @@ class Spawner:
         start_timeout: float = 30.0,
         shutdown: float = 5.0,
         dispatcher: "type[Dispatcher] | None" = None,
+        mailbox: MailboxPolicy | None = None,
         **kwargs: Any,
     ) -> "ActorRef[Any]":
         """Start a child, and return its ref at once; its ``on_start`` runs on its own loop.
@@ -87,6 +92,7 @@ class Spawner:
             start_timeout: seconds that ``on_start`` may take
             shutdown: seconds it has to finish the message in hand and ``on_stop`` when it is told to stop
             dispatcher: where its messages are handled, if not where its class says
+            mailbox: what bounds its mailbox, if not the agent's own policy does; None for nothing else
             kwargs: for its constructor
 
         Raises:
@@ -104,5 +110,6 @@ class Spawner:
             start_timeout=start_timeout,
             shutdown=shutdown,
             dispatcher=dispatcher,
+            mailbox=mailbox,
         )
         return self._supervisor_below().start_child(kind, name, args, kwargs, options)

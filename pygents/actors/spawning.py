@@ -9,6 +9,8 @@ from pygents.actors.checks import checked, checked_name, checked_seconds
 from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec, Spawnable
 from pygents.actors.dispatcher import LoopDispatcher, check_dispatcher
+from pygents.actors.dropping import bind_child
+from pygents.actors.mailbox_policy import MailboxPolicy
 from pygents.actors.supervision import Restart, Supervision
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ class Birth:
             ValueError: if the name is empty or has a slash, a time is not above zero, or nobody would run the child
 
         """
-        kind, own, dispatcher = self._kind, options["supervision"], options["dispatcher"]
+        kind, own = self._kind, options["supervision"]
+        dispatcher, mailbox = options["dispatcher"], options["mailbox"]
         usual = kind.dispatcher if isinstance(kind, type) else LoopDispatcher
         given = usual if dispatcher is None else dispatcher
         check_dispatcher(name, given)
@@ -77,6 +80,7 @@ class Birth:
             start_timeout=checked_seconds("start_timeout", options["start_timeout"]),
             shutdown=checked_seconds("shutdown", options["shutdown"]),
             dispatcher=given,
+            mailbox=None if mailbox is None else checked("mailbox", mailbox, MailboxPolicy),
         )
 
     def make(self, spec: ChildSpec, parent: "Supervisor") -> Child[Any]:
@@ -88,8 +92,11 @@ class Birth:
         """
         kind = self._kind
         if isinstance(kind, type):
-            return Child(kind._construct(kind, self._args, self._kwargs), spec, parent)
-        return kind._child(spec, parent)
+            child = Child(kind._construct(kind, self._args, self._kwargs), spec, parent)
+        else:
+            child = kind._child(spec, parent)
+        bind_child(child, spec.mailbox)
+        return child
 
     def _again(self, cell: "Cell[Any]") -> AsyncActor:
         """Make a fresh actor; something that has one actor keeps it, and resets itself."""

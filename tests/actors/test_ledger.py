@@ -14,6 +14,7 @@ from pygents.actors import (
     ActorDeadError,
     AsyncActor,
     Directive,
+    MailboxPolicy,
     Restart,
     Strategy,
     Supervision,
@@ -189,21 +190,25 @@ async def test_the_counts_add_up_and_never_fall_at_any_line(happens, restart, ki
     assert ref.statistics().queued == 0
 
 
-def enter(loop, kind):
+BOUNDS = pytest.mark.parametrize("bounds", [None, MailboxPolicy(capacity=2)], ids=["boundless", "bounded"])
+
+
+def enter(loop, kind, bounds):
     """Return an entered system on a loop, and the ref of a child in it."""
 
     async def enter():
         system = await ActorSystem("s").__aenter__()
-        return system, system.spawn(kind)
+        return system, system.spawn(kind, mailbox=bounds)
 
     return loop.run_until_complete(enter())
 
 
 @pytest.mark.parametrize("notices", ["is_alive", "tell", "ask", "stop"])
 @pytest.mark.parametrize("queued", [0, 2])
-def test_the_counts_add_up_and_never_fall_when_the_loop_is_closed(notices, queued):
+@BOUNDS
+def test_the_counts_add_up_and_never_fall_when_the_loop_is_closed(notices, queued, bounds):
     loop = asyncio.new_event_loop()
-    system, ref = enter(loop, Fails)
+    system, ref = enter(loop, Fails, bounds)
     replies = [ref.ask("queued", block=False) for _ in range(queued)]
     loop.close()
     with looking_at_every_line(system, ref) as problems:
@@ -218,9 +223,10 @@ def test_the_counts_add_up_and_never_fall_when_the_loop_is_closed(notices, queue
 
 
 @pytest.mark.parametrize("verb", ["tell", "ask"])
-def test_the_counts_add_up_and_never_fall_when_the_loop_is_closed_under_the_sender(verb, monkeypatch):
+@BOUNDS
+def test_the_counts_add_up_and_never_fall_when_the_loop_is_closed_under_the_sender(verb, bounds, monkeypatch):
     loop = asyncio.new_event_loop()
-    system, ref = enter(loop, Fails)
+    system, ref = enter(loop, Fails, bounds)
     close_before_scheduling(loop, monkeypatch)
     with looking_at_every_line(system, ref) as problems:
         if verb == "tell":

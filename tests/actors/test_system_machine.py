@@ -163,6 +163,18 @@ class Machine(RuleBasedStateMachine):
         if name is not None:
             self.run(do)
 
+    @rule(data=st.data(), how=st.sampled_from(["cancel", "pause", "resume", "steer", "stop now"]), pause=PAUSES)
+    def control(self, data, how, pause):
+        at_work = sorted(self.world.busy) if how in {"cancel", "steer"} else []
+        name = self.somebody(data, at_work or None)
+
+        async def do():
+            self.world.control(name, how)
+            await asyncio.sleep(pause)
+
+        if name is not None:
+            self.run(do)
+
     @rule(data=st.data())
     def end_supervisor(self, data):
         parent = self.parent(data)
@@ -224,6 +236,7 @@ class Machine(RuleBasedStateMachine):
         assert self.world.system.root.nodes() == []
         self.world.check_counts()
         self.world.check_outcomes()
+        assert all(reply.done for reply in self.world.over)
         before = self.system.statistics()
         left = self.run(self.others)
         assert len(left) <= len(report.abandoned)

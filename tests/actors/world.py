@@ -17,12 +17,12 @@ from pygents import (
     hook,
     tool,
 )
-from pygents.actors import ActorDeadError, AsyncActor
+from pygents.actors import ActorDeadError, AsyncActor, Reply
 from pygents.actors.supervision import Restart, Strategy, Supervision
 from pygents.actors.system import ActorSystem
 from pygents.actors.watch import Terminated
 from tests.actors.helpers import cell_of, hang
-from tests.actors.laws import ATTEMPTS, DECIDE, Escalate, Grave, Job, Laws, Resume, Retry, Stop
+from tests.actors.laws import ATTEMPTS, DECIDE, NOTE, Escalate, Grave, Job, Laws, Resume, Retry, Stop, job_of
 
 MOST = 6
 """Actors that live at once."""
@@ -109,6 +109,7 @@ class World(Laws):
         self.names = (f"n{number}" for number in itertools.count())
         self.plans: dict[tuple[str, str], object] = {}
         self.released = asyncio.Event()
+        self.over: list[Reply[object]] = []
         self.tools = self._make_tools()
 
     def _make_tools(self):
@@ -199,6 +200,24 @@ class World(Laws):
         else:
             self.watching.add(pair)
 
+    def control(self, name: str, how: str) -> None:
+        """Say something to an actor that overtakes its queue."""
+        ref, in_hand = self.refs[name], self.refs[name].actor_inbox.in_hand
+        if how == "cancel":
+            if name in self.busy and in_hand is not None:
+                job_of(in_hand.message).cancelled = True
+            self.over.append(ref.cancel_turn("by chance"))
+        elif how == "pause":
+            ref.pause()
+            self.paused.add(name)
+        elif how == "resume":
+            self.paused.discard(name)
+            ref.resume()
+        elif how == "steer":
+            self.over.append(ref.steer(NOTE))
+        else:
+            ref.stop_now()
+
     # What happens in it.
 
     async def come_to(self, name: str, place: str) -> None:
@@ -218,7 +237,7 @@ class World(Laws):
         try:
             value = await self.do_what(name, job, actor)
         except asyncio.CancelledError:
-            if job.what is not asyncio.CancelledError and job.what != "late":
+            if job.what is not asyncio.CancelledError and job.what != "late" and not job.cancelled:
                 self.expect_again(name, job)  # if it was cut, and not killed
             raise
         except Retry:
@@ -258,7 +277,9 @@ class World(Laws):
             try:
                 await released.wait()
             except asyncio.CancelledError:
-                if not late:
+                if not late and job.cancelled:  # its actor goes on as it is
+                    self.busy.discard(name)
+                elif not late:
                     self.busy.discard(name)
                     self.up.discard(name)  # it will be abandoned
                     self.expect_again(name, job)

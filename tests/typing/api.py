@@ -37,7 +37,7 @@ from pygents import (
     hook,
     tool,
 )
-from pygents.actors import ActorRef, Directive, LoopStalled
+from pygents.actors import ActorRef, AsyncActor, Directive, LoopStalled, MailboxFullError, MailboxPolicy, Overflow
 from pygents.testing import (
     Faults,
     Probe,
@@ -310,6 +310,29 @@ async def run_agents() -> None:
     assert_type(current_turn(), Turn[Any] | None)
     agent.ref.tell(Turn("greet"))
     assert_type(await agent.stop(), bool)
+
+
+async def bound_mailboxes() -> None:
+    """Bound the mailboxes of agents and actors."""
+    policy = MailboxPolicy(capacity=1_000)
+    assert_type(policy.capacity, int)
+    assert_type(policy.overflow, Overflow)
+    assert_type(policy.timeout, float | None)
+    latest = MailboxPolicy(capacity=10, overflow=Overflow.COALESCE, timeout=None, key=lambda turn: turn.args[0])
+    agent = Agent("bounded", "Greets people", [greet], mailbox=policy)
+    async with ActorSystem("bounded") as system:
+        assert_type(system.spawn(AsyncActor, mailbox=latest), ActorRef[AsyncActor])
+        system.supervisor("team").spawn(agent, mailbox=None)
+        agent.spawn(AsyncActor, mailbox=policy)
+        try:
+            await agent.ref.tell_async(Turn(greet, ["Ada"]), timeout=1)
+        except MailboxFullError as error:
+            assert_type(error.actor, str)
+            assert_type(error.capacity, int)
+            assert_type(error.replaced, bool)
+    MailboxPolicy(1_000)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    MailboxPolicy(capacity="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Agent("bounded", "Greets people", [greet], mailbox=10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def use_memory() -> None:
