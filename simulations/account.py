@@ -44,6 +44,7 @@ class Account:
         self._told: list[Job] = []
         self._asked: list[tuple[Job, Reply[Any]]] = []
         self._done: Counter[int] = Counter()
+        self._cancelled: set[int] = set()
         self._busy: dict[str, Job] = {}
         self._latest: defaultdict[tuple[str, str], int] = defaultdict(lambda: -1)
         self._wrong: list[str] = []
@@ -65,6 +66,15 @@ class Account:
         if alive:
             self._asked.append((job, reply))
         return reply
+
+    async def cancel(self, ref: ActorRef[Any]) -> None:
+        """Cancel what somebody has in hand: when that is said to be so, its handler has ended."""
+        in_hand = ref.actor_inbox.in_hand
+        if await ref.cancel_turn() and in_hand is not None:
+            job = job_in(in_hand.message)
+            self._cancelled.add(job.number)
+            if job in self._busy.values():
+                self._wrong.append(f"{job} is still being done although it was cancelled")
 
     @contextmanager
     def doing(self, who: str, job: Job) -> Generator[None]:
@@ -94,8 +104,8 @@ class Account:
     def _wrong_outcomes(self, system: ActorSystem) -> Iterator[str]:
         dead = {job_in(letter.message).number for letter in system.dead_letters}
         for job in self._told:
-            if not self._done[job.number] and job.number not in dead:
-                yield f"{job} was told, and is neither done nor a dead letter"
+            if not self._done[job.number] and job.number not in dead | self._cancelled:
+                yield f"{job} was told, and is neither done nor cancelled nor a dead letter"
         for job, reply in self._asked:
             if not reply.done:
                 yield f"{job} was asked, and is not answered"

@@ -6,6 +6,8 @@ done is a dead letter; whoever asked is told so.
 
 import asyncio
 import random
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import override
 
@@ -112,14 +114,12 @@ async def _customer(account: Account, name: str, foreman: ActorRef[Foreman]) -> 
 
 
 async def _end_some(account: Account, foreman: ActorRef[Foreman]) -> int:
-    """End workers, each in one of two ways, and return how many."""
+    """End workers, each in one of three ways, and return how many."""
     ended: set[ActorRef[Worker]] = set()
     for item in range(random.randint(0, 4)):
         await asyncio.sleep(random.choice([0, 0.2, 1]))
         worker: ActorRef[Worker] = await account.ask("vandal", foreman, item)
-        if random.random() < 0.5:
-            worker.kill()
-        else:
-            worker.stop(block=False)
+        ways: list[Callable[[], object]] = [worker.kill, worker.stop_now, partial(worker.stop, block=False)]
+        random.choice(ways)()
         ended.add(worker)
     return len(ended)

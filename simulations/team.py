@@ -50,6 +50,8 @@ DECIDE: Mapping[type[BaseException], Directive] = {
 CUSTOMERS = 3
 JOBS = 12
 """Which each of the customers sends."""
+INTERVENTIONS = 6
+"""Of the manager, at the most."""
 
 
 class Member(AsyncActor):
@@ -112,8 +114,22 @@ async def team(system: ActorSystem) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(CUSTOMERS):
             group.create_task(_customer(account, f"customer {number}", refs))
+        group.create_task(_manager(account, refs))
     await system.wait_idle()
     account.check(system)
+
+
+async def _manager(account: Account, refs: dict[str, ActorRef[Any]]) -> None:
+    """Cancel what members do, and have them pause, now and then."""
+    for _ in range(random.randint(0, INTERVENTIONS)):
+        await asyncio.sleep(random.choice([0.1, 0.5, 1]))
+        ref = refs[random.choice(list(refs))]
+        if random.random() < 0.5:
+            await account.cancel(ref)
+        else:
+            ref.pause()
+            await asyncio.sleep(random.choice([0, 0.5]))
+            ref.resume()
 
 
 async def _customer(account: Account, name: str, refs: dict[str, ActorRef[Any]]) -> None:

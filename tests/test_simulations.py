@@ -6,8 +6,10 @@ import pytest
 
 from pygents import ToolRegistry
 from pygents.actors.abandonment import abandon_handler
+from pygents.actors.child import Child
 from pygents.actors.ledger import Ledger
 from pygents.actors.mailbox import Mailbox
+from pygents.agent_child import AgentChild
 from pygents.testing import SimulationFailedError, simulate
 from simulations import __main__ as entry
 from simulations import pipeline, team
@@ -48,6 +50,7 @@ class TestWhatHappensInThem:
         traces = [CASES["team"].simulate(seed).trace for seed in range(30)]
         text = "\n".join(f"{record.kind} {record.text}" for trace in traces for record in trace)
         kinds = ["ActorRestarted", "SupervisorFailed", "TurnFailed", "DeadLetterRecorded", "fault is cancelled"]
+        kinds.append("TurnCancelledError('cancel_turn() was called')")
         reasons = ["FAILED", "POISON", "STOPPED"]
         assert [kind for kind in kinds if text.count(kind) < 10] == []
         assert [reason for reason in reasons if f"DeadLetterReason.{reason}" not in text] == []
@@ -76,6 +79,11 @@ class TestBugsThatAreFound:
         error = self.seed_that_finds("team")
         assert error.seed < 50
         assert " beside " in error.reason
+
+    def test_a_cancel_does_not_wait_for_the_end_of_the_handler(self, monkeypatch):
+        for kind in (Child, AgentChild):
+            monkeypatch.setattr(kind, "interrupt", lambda child, _: abandon_handler(child) and True)
+        assert self.seed_that_finds("team").seed < 50
 
     def test_a_message_goes_back_to_the_end_of_the_queue(self, monkeypatch):
         def put_back(inbox, item):
@@ -123,7 +131,7 @@ class TestTheAccount:
         monkeypatch.setattr("pygents.actors.cell.answer", lambda *_: None)
         with pytest.raises(SimulationFailedError) as caught:
             simulate(scenario, seed=0)
-        assert "number=0, item=1) was told, and is neither done nor a dead letter" in caught.value.reason
+        assert "number=0, item=1) was told, and is neither done nor cancelled nor a dead letter" in caught.value.reason
         assert "number=1, item=2) was asked, and is not answered" in caught.value.reason
 
     def test_sees_a_count_that_is_wrong(self):

@@ -73,12 +73,20 @@ class Laws:
         del self._busy[child]
         if handled and self._open.pop(id(run.envelope), None) is not None:
             self._handled[id(run.envelope)] = run
+        elif not handled:
+            self._excuse(child, run)
 
     def abandon(self, path: str) -> None:
         """See that an actor goes on without what it does, or that its handler goes on without its tool."""
         for child in [child for child in self._busy if child.spec.path == path]:
             if child.activation is None:  # else it is the tool
-                del self._busy[child]
+                self._excuse(child, self._busy.pop(child))
+
+    def _excuse(self, child: "Child[Any]", run: Run) -> None:
+        """Expect nothing more of a message that was told, and whose handler was told to end: that is its end."""
+        told_to_end = child.control is not None and child.control.reason is not None
+        if told_to_end and run.envelope.reply_to is None:
+            self._open.pop(id(run.envelope), None)
 
     def bury(self, letter: "DeadLetter") -> None:
         """See that a message has died; one that has not been begun is not known."""

@@ -19,6 +19,7 @@ class Child:
     def __init__(self, path="ann", activation="a task"):
         self.spec = SimpleNamespace(path=path)
         self.activation = activation
+        self.control = None
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from pygents import Agent, AgentHook, Deny, Turn, TurnDeniedError, TurnHook, hook, tool
+from pygents import Agent, AgentHook, Deny, Turn, TurnCancelledError, TurnDeniedError, TurnHook, hook, tool
 from pygents.actors import ActorDeadError, AsyncActor, HookTimeoutError, Strategy, Supervision
 from pygents.actors.child import Child
 from pygents.actors.ledger import Ledger
@@ -155,6 +155,40 @@ class TestWhatTheRuntimePromises:
 
         runs = [simulate(scenario, seed=seed, faults=Faults(cancelling=0.5)) for seed in range(20)]
         assert any(record.kind == "fault" for run in runs for record in run.trace)
+
+    @pytest.mark.parametrize("stubborn", [False, True])
+    @pytest.mark.parametrize("kind", ["actor", "agent"])
+    def test_is_not_broken_by_what_is_cancelled(self, quiet, kind, stubborn):
+        async def wait():
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                if not stubborn:
+                    raise
+                await asyncio.sleep(100)
+
+        @tool
+        async def work():
+            await wait()
+
+        class Works(AsyncActor):
+            async def on_receive(self, message):
+                await wait()
+
+        async def scenario(system):
+            agent = Agent("agent", "Works", [work])
+            ref = system.spawn(agent, shutdown=1) if kind == "agent" else system.spawn(Works, shutdown=1)
+            ref.tell(Turn("work"))
+            await asyncio.sleep(1)
+            assert await ref.cancel_turn("enough")
+            answer = ref.ask(Turn("work"), block=False)
+            await asyncio.sleep(1)
+            assert await ref.cancel_turn("enough")
+            with pytest.raises(TurnCancelledError):
+                await answer
+            return system.statistics().handled
+
+        assert simulate(scenario, seed=0).returned == 1
 
     def test_is_not_broken_by_who_dies(self, quiet):
         class Watcher(AsyncActor):
