@@ -16,6 +16,7 @@ from pykka import ActorDeadError
 from pygents.actors.ref import ActorRef
 from pygents.actors.reply import Reply
 from pygents.actors.system import ActorSystem
+from pygents.errors import MailboxFullError
 from pygents.turn import Turn
 
 __all__ = ["Account", "Job"]
@@ -58,12 +59,21 @@ class Account:
             return
         self._told.append(job)
 
+    async def send(self, sender: str, ref: ActorRef[Any], item: int) -> None:
+        """Tell somebody to do something when there is room for it, unless they end before that."""
+        job = Job(sender, next(self._numbers), item)
+        try:
+            await ref.tell_async(job)
+        except ActorDeadError:
+            return
+        self._told.append(job)
+
     def ask(self, sender: str, ref: ActorRef[Any], item: int, wrap: _Wrap = lambda job: job) -> Reply[Any]:
         """Ask somebody to do something, and return the answer to come."""
         job = Job(sender, next(self._numbers), item)
         alive = not ref.actor_inbox.closed
         reply = ref.ask(wrap(job), block=False)
-        if alive:
+        if alive and not is_refused(reply):
             self._asked.append((job, reply))
         return reply
 
@@ -132,6 +142,18 @@ def job_in(message: object) -> Job:
     job: object = message.args[0] if isinstance(message, Turn) else message
     assert isinstance(job, Job)
     return job
+
+
+def is_refused(reply: Reply[Any]) -> bool:
+    """Return whether there was no room for what was asked."""
+    try:
+        if reply.done:
+            reply.get(timeout=0)
+    except MailboxFullError:
+        return True
+    except Exception:  # noqa: BLE001 (another answer)
+        return False
+    return False
 
 
 def has_failed(reply: Reply[Any]) -> bool:

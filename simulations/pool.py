@@ -1,19 +1,20 @@
 """A pool of workers under overload: more comes in than they can do, and some of them are killed or stopped meanwhile.
 
-A foreman hands jobs out, and is told when a worker ends, for whom there is another one then. What a dead worker had not
-done is a dead letter; whoever asked is told so.
+A worker takes so many jobs and no more, and the foreman, who hands them out, waits until there is room. He is told when a
+worker ends, for whom there is another one then. What a dead worker had not done is a dead letter; whoever asked is told
+so.
 """
 
 import asyncio
 import random
-from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import override
+from typing import TYPE_CHECKING, override
 
 from pykka import Timeout
 
 from pygents.actors.actor import AsyncActor
+from pygents.actors.mailbox_policy import MailboxPolicy
 from pygents.actors.ref import ActorRef
 from pygents.actors.supervision import Restart
 from pygents.actors.supervisor import Supervisor
@@ -22,10 +23,15 @@ from pygents.actors.watch import Terminated
 from pygents.testing import Faults
 from simulations.account import Account, Job
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["FAULTS", "pool"]
 
 FAULTS = Faults(delaying=0.1, longest=3, only=("pool/worker-*",))
 """What may go wrong in it."""
+DESK = MailboxPolicy(capacity=3)
+"""What a worker may have before it."""
 WORKERS = 3
 CUSTOMERS = 3
 BURSTS = 4
@@ -74,12 +80,12 @@ class Foreman(AsyncActor):
             return None
         with self._account.doing("foreman", message):
             self.workers.append(worker := self.workers.pop(0))
-            self._account.tell("foreman", worker, message.item)
+            await self._account.send("foreman", worker, message.item)  # who waits until there is room
         return worker
 
     async def _hire(self) -> None:
         name = f"worker-{next(self._numbers)}"
-        worker = self._staff.spawn(Worker, self._account, name, name=name, restart=Restart.TEMPORARY)
+        worker = self._staff.spawn(Worker, self._account, name, name=name, restart=Restart.TEMPORARY, mailbox=DESK)
         self.workers.append(worker)
         await self.actor_ref.watch(worker)
 
