@@ -107,8 +107,9 @@ def insist(ref: _Ref, envelope: _Envelope, refusal: Exception, timeout: float | 
                 told.get(timeout=_left(limit, time.monotonic() - began))
             except (Timeout, WouldDeadlockError):
                 wait.expire()
-    except BaseException as error:  # noqa: BLE001 (raised again, but for one)
-        wait.end(error)
+    except BaseException as error:
+        if not wait.end(error):
+            raise
     else:
         check_loop(ref, envelope)
     return _left(timeout, time.monotonic() - began)
@@ -127,8 +128,9 @@ async def insist_async(
                 await told.get_async(timeout=_left(timeout, loop.time() - began))
             except Timeout:
                 wait.expire()
-    except BaseException as error:  # noqa: BLE001 (raised again, but for one)
-        wait.end(error)
+    except BaseException as error:
+        if not wait.end(error):
+            raise
     else:
         check_loop(ref, envelope)
     return _left(timeout, loop.time() - began)
@@ -149,7 +151,8 @@ class _Wait:
         self._ref = ref
         self._inbox = ref.actor_inbox
         self._envelope = envelope
-        self._refusal = refusal
+        self._refusal: type[Exception] = type(refusal)  # not itself: its traceback would keep whatever keeps it
+        self._details = refusal.args
         self._may_wait = may_wait and isinstance(refusal, MailboxFullError)
         self._waiter: Waiter[_Envelope] | None = None
 
@@ -177,12 +180,12 @@ class _Wait:
             try:
                 self._inbox.put(self._envelope)
             except MailboxFullError as error:
-                self._refusal = error
+                self._details = error.args
                 policy = self._inbox.policy
                 self._may_wait = policy is None or policy.overflow is Overflow.BACKPRESSURE
             else:
                 return None
-        raise self._refusal
+        raise self._refusal(*self._details)
 
     def expire(self) -> None:
         """Be over because the time is up, unless the message is in.
@@ -192,19 +195,25 @@ class _Wait:
 
         """
         if self._waiter is None or self._inbox.leave_line(self._waiter):
-            raise self._refusal
+            raise self._refusal(*self._details)
 
-    def end(self, error: BaseException) -> None:
-        """Be over because of an error, and raise what the sender gets, unless the message is handled all the same."""
+    def end(self, error: BaseException) -> bool:
+        """Be over because of an error, and return whether the message is handled all the same.
+
+        Raises:
+            ActorDeadError: if the error is that, or means it
+
+        """
         if self._waiter is not None and not self._inbox.leave_line(self._waiter) and not isinstance(error, Exception):
             self._inbox.take_back(self._envelope)
         if isinstance(error, ActorDeadError):
             self._ref._notice_a_closed_loop()
             raise self._ref._dead() from None
         if not isinstance(error, LoopEndedError):
-            raise error
+            return False
         if self._ref._lose_loop(self._envelope):
-            raise self._ref._dead()
+            raise self._ref._dead() from None
+        return True
 
 
 def _is_reader(ref: _Ref) -> bool:
