@@ -1,8 +1,8 @@
 """A pool of workers under overload: more comes in than they can do, and some of them are killed or stopped meanwhile.
 
-A worker takes so many jobs and no more, and the foreman, who hands them out, waits until there is room. He is told when a
-worker ends, for whom there is another one then. What a dead worker had not done is a dead letter; whoever asked is told
-so.
+A worker takes so many jobs and no more, and the foreman, who hands them out, waits until there is room. He is told when
+a worker ends, for whom there is another one then. What a dead worker had not done is a dead letter; whoever asked is
+told so.
 """
 
 import asyncio

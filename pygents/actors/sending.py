@@ -147,7 +147,8 @@ class _Wait:
         self._ref = ref
         self._inbox = ref.actor_inbox
         self._envelope = envelope
-        self._refusal = refusal
+        self._refusal: type[Exception] = type(refusal)  # not itself: its traceback would keep whatever keeps it
+        self._details = refusal.args
         self._may_wait = may_wait and isinstance(refusal, MailboxFullError)
         self._waiter: Waiter[_Envelope] | None = None
 
@@ -175,12 +176,12 @@ class _Wait:
             try:
                 offer(self._ref, self._envelope)
             except MailboxFullError as error:
-                self._refusal = error
+                self._details = error.args
                 policy = self._inbox.policy
                 self._may_wait = policy is None or policy.overflow is Overflow.BACKPRESSURE
             else:
                 return None
-        raise self._refusal
+        raise self._refusal(*self._details) from None
 
     def expire(self) -> None:
         """Be over because the time is up, unless the message is in.
@@ -190,7 +191,7 @@ class _Wait:
 
         """
         if self._waiter is None or self._inbox.leave_line(self._waiter):
-            raise self._refusal
+            raise self._refusal(*self._details) from None
 
     def end(self, error: BaseException) -> None:
         """Be over because of an error, which the sender gets.

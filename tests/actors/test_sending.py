@@ -1,6 +1,8 @@
 """Senders at a full mailbox: who waits, who must not, and how each wait ends."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -362,3 +364,32 @@ class TestWhatIsLetInAlways:
             await other.wait_stopped()
             reader.go_on(9)
         assert reader.seen == ["in hand", "queued 0", "terminated"]
+
+
+@pytest.mark.parametrize("verb", ["tell", "tell_async", "ask_async", "timeout"])
+@pytest.mark.parametrize("overflow", [Overflow.BACKPRESSURE, Overflow.REJECT])
+async def test_a_message_that_is_refused_is_let_go_at_once(verb, overflow):
+    class Message:
+        pass
+
+    async def send(message):
+        try:
+            if verb == "tell":
+                ref.tell(message)
+            else:
+                await getattr(ref, verb if verb != "timeout" else "tell_async")(message, timeout=0.1)
+        except MailboxFullError:
+            return weakref.ref(message)
+
+    async with ActorSystem("s") as system:
+        ref, reader = await full(system, MailboxPolicy(capacity=1, overflow=overflow))
+        gc.collect()
+        gc.disable()
+        try:
+            message = await send(Message())
+            assert message is not None
+            await asyncio.sleep(0)
+            assert message() is None
+        finally:
+            gc.enable()
+        reader.go_on(9)
