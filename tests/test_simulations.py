@@ -88,9 +88,9 @@ class TestBugsThatAreFound:
     def test_a_message_goes_back_to_the_end_of_the_queue(self, monkeypatch):
         def put_back(inbox, item):
             with inbox._lock:
-                if inbox._closed or inbox._in_hand is not item:
+                if inbox._closed or inbox.in_hand is not item:
                     return False
-                inbox._in_hand = None
+                inbox.in_hand = None
                 inbox._taken -= 1
                 inbox._items.append(item)
                 return True

@@ -22,19 +22,20 @@ class Account[T]:
     __slots__ = (
         "_cleared",
         "_failed",
-        "_in_hand",
         "_items",
         "_left_out",
         "_lock",
         "_lost",
         "_replaced",
         "_taken",
+        "in_hand",
     )
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._items: deque[T] = deque()
-        self._in_hand: T | None = None
+        self.in_hand: T | None = None
+        """The item taken last, until it is done; an attribute, since a call would cost every message."""
         self._taken: int = 0  # but for what is left out
         self._failed = 0
         self._lost = 0
@@ -49,15 +50,10 @@ class Account[T]:
         """Whether nothing is queued."""
         return not self._items
 
-    @property
-    def in_hand(self) -> T | None:
-        """The item taken last, until it is done."""
-        return self._in_hand
-
     def done(self, item: T) -> None:
         """Drop the item in hand, if it is this one: it has ended."""
-        if self._in_hand is item:
-            self._in_hand = None
+        if self.in_hand is item:
+            self.in_hand = None
             self._left_out = self._replaced = None
 
     def keep_account(self) -> None:
@@ -67,8 +63,8 @@ class Account[T]:
     def drop(self, item: T, *, failed: bool = False) -> None:
         """Drop an item that is in hand or was cleared, and count it as failed or lost."""
         with self._lock:
-            if self._in_hand is item:
-                self._in_hand = None
+            if self.in_hand is item:
+                self.in_hand = None
                 _stale, self._replaced = self._replaced, None
             elif self._cleared and item in self._cleared:
                 self._cleared -= {item}  # not remove: after a call others may look
@@ -83,7 +79,7 @@ class Account[T]:
     def leave_out(self, item: T) -> None:
         """Have an item that is in hand or was cleared count for nothing; doing it again changes nothing."""
         with self._lock:
-            if self._in_hand is item:
+            if self.in_hand is item:
                 if self._left_out is not item:
                     self._left_out = item
                     self._taken -= 1
@@ -94,18 +90,18 @@ class Account[T]:
         """Put an item in hand as if it had been taken, ahead of all that is queued."""
         with self._lock:
             self._taken += 1
-            self._in_hand = item
+            self.in_hand = item
 
     def clear(self) -> list[T]:
         """Return what is left in a closed mailbox, the one in hand first, and drop it: each item goes to one caller."""
         empty: deque[T] = deque()
         with self._lock:
             left = [*self._items]
-            if self._in_hand is not None:
-                left = [self._in_hand, *left]
-                if self._left_out is not self._in_hand:
+            if self.in_hand is not None:
+                left = [self.in_hand, *left]
+                if self._left_out is not self.in_hand:
                     self._taken -= 1
-                self._in_hand = self._left_out = None
+                self.in_hand = self._left_out = None
             _stale, self._replaced = self._replaced, None
             if self._cleared is not None:
                 self._cleared |= {*left}
@@ -133,13 +129,13 @@ class Account[T]:
     def contents(self) -> tuple[T | None, list[T]]:
         """Return the item in hand and the queued ones, oldest first, as they are at one moment."""
         with self._lock:
-            replaced, in_hand = self._replaced, self._in_hand  # in this order: `done` takes no lock
+            replaced, in_hand = self._replaced, self.in_hand  # in this order: `done` takes no lock
             return None if in_hand is replaced else in_hand, list(self._items)
 
     def census(self) -> Census[T]:
         """Return what is here and how much has gone, as it is at one moment."""
         with self._lock:
             left_out = self._left_out  # first: `done` takes no lock, and rids itself of this one last
-            in_hand = self._in_hand
+            in_hand = self.in_hand
             gone = self._taken if in_hand is None or in_hand is left_out else self._taken - 1
             return Census(gone, self._failed, self._lost, in_hand, [*self._items], [*(self._cleared or ())])

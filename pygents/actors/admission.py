@@ -182,11 +182,11 @@ class Admission[T](Account[T]):
                     head = self._items[0]
                     self._vacate(head, told)
                     if self._items and self._items[0] is head and not self._blocked:  # again: after a call
-                        self._in_hand = head
+                        self.in_hand = head
                         self._taken += 1
                         del self._items[0]
                         return head
-                self._in_hand = None
+                self.in_hand = None
                 return None
         finally:
             if told:

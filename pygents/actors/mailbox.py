@@ -200,7 +200,7 @@ class Mailbox[T](Admission[T]):
         with self._lock:
             if self._closed:
                 raise ActorDeadError(CLOSED)
-            _stale, self._replaced = self._replaced, self._in_hand  # it goes at the end, with the lock free
+            _stale, self._replaced = self._replaced, self.in_hand  # it goes at the end, with the lock free
             self._items.append(item)
 
     def take(self) -> T | None:
@@ -212,11 +212,11 @@ class Mailbox[T](Admission[T]):
                 lock.release()
                 return self._take_bounded()
             if self._items and not self._blocked:
-                self._in_hand = item = self._items[0]
+                self.in_hand = item = self._items[0]
                 self._taken += 1
                 del self._items[0]  # not popleft: after a call others may look, and the item would be nowhere
             else:
-                self._in_hand = item = None
+                self.in_hand = item = None
         except BaseException:
             self._let_go_of_lock()
             raise
@@ -231,9 +231,9 @@ class Mailbox[T](Admission[T]):
     def put_back(self, item: T) -> bool:
         """Return the item in hand to the head of the queue, in one step; in a closed mailbox it stays in hand."""
         with self._lock:
-            if self._closed or self._in_hand is not item:
+            if self._closed or self.in_hand is not item:
                 return False
-            self._in_hand = None
+            self.in_hand = None
             _stale, self._replaced = self._replaced, None
             if self._left_out is not item:
                 self._taken -= 1
