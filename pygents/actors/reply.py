@@ -26,16 +26,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, cast
 
-from pykka import Future, ThreadingFuture, Timeout
+from pykka import Future, Timeout
 
+from pygents.actors.blocking import wait_on_thread
 from pygents.actors.checks import check_timeout
 from pygents.actors.loops import resolve_from_anywhere
 
 __all__ = ["Producer", "Reply"]
 
 type ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
-
-_POLL = 0.1  # seconds after which a thread that waits for a foreign future looks whether anybody still wants it
 
 _SLICE = 1.0  # seconds after which who waits for an actor elsewhere looks whether the actor's loop has been closed
 
@@ -294,7 +293,7 @@ class Reply[T](Future[T]):
     async def _get_async(self) -> T:
         if not self._done:
             if self._get_hook is not None:
-                return await _wait_on_thread(self)
+                return await wait_on_thread(self, Reply())
             if self._combine is not None:
                 return await self._combine_async([await _wait(source) for source in self._sources])
             await self._wait_for_outcome()
@@ -303,7 +302,7 @@ class Reply[T](Future[T]):
     async def _combine_async(self, values: list[Any]) -> T:
         once = cast("threading.RLock", self._once)
         if not once.acquire(blocking=False):  # the function is running on another thread
-            return await _wait_on_thread(self)
+            return await wait_on_thread(self, Reply())
         try:
             combine = cast("Callable[[list[Any]], T]", self._combine)
             return self._make_once(lambda: combine(values))
@@ -338,46 +337,7 @@ def _wake_again(wakeups: Iterable[Callable[[], object]]) -> None:
 
 
 async def _wait[S](future: Future[S]) -> S:
-    return await future.get_async() if isinstance(future, Reply) else await _wait_on_thread(future)
-
-
-async def _wait_on_thread[S](future: Future[S]) -> S:
-    """Wait for a future that can only block, on a thread that ends soon after nobody waits any more.
-
-    Not the loop's default executor: its threads are joined when the loop ends, so one future that is never set would
-    keep ``asyncio.run`` from returning.
-    """
-    result: Reply[S] = Reply()
-    wanted = threading.Event()
-    wanted.set()
-    threading.Thread(target=_block_for, args=(future, result, wanted), name="pygents-wait", daemon=True).start()
-    try:
-        return await result
-    finally:
-        wanted.clear()
-
-
-def _block_for[S](future: Future[S], result: Reply[S], wanted: threading.Event) -> None:
-    try:
-        result.set(_poll(future, wanted) if _is_plain(future) else future.get())
-    except BaseException as error:  # noqa: BLE001 (handed to the one who waits)
-        result.fail(error)
-
-
-def _is_plain(future: Future[Any]) -> bool:
-    """Tell whether asking for the value again and again has no effect: a hook would run each time."""
-    return isinstance(future, ThreadingFuture) and future._get_hook is None
-
-
-def _poll[S](future: Future[S], wanted: threading.Event) -> S:
-    while wanted.is_set():
-        started = time.monotonic()
-        try:
-            return future.get(timeout=_POLL)
-        except Timeout:
-            if time.monotonic() - started < _POLL:  # not ours: the future's own outcome
-                raise
-    raise Timeout
+    return await future.get_async() if isinstance(future, Reply) else await wait_on_thread(future, Reply())
 
 
 def _left(deadline: float | None) -> float | None:
