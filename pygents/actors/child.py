@@ -40,7 +40,7 @@ from pygents.actors.cuts import Cuts, FencedError
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.ending import end, tell_of_end
 from pygents.actors.envelope import Sent
-from pygents.actors.failing import fail, fail_on, start_over
+from pygents.actors.failing import cut_short, fail, fail_on, start_over
 from pygents.actors.lane import end_control
 from pygents.actors.ledger import Ledger
 from pygents.actors.loops import LoopEndedError
@@ -49,7 +49,6 @@ from pygents.actors.reply import Reply
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Directive, Restart, Supervision
 from pygents.actors.watch import Ended, Terminated
-from pygents.errors import TurnCancelledError
 
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
@@ -147,24 +146,6 @@ class Child[A: AsyncActor](Cell[A]):
         """Order something, unless a higher order is there already."""
         if self.course.give(order):
             self.attend_soon()
-
-    def revive(self, failure: BaseException | None) -> Reply[None] | None:
-        """Let a suspended child, or one that has failed, start afresh; what is returned is set when it has tried.
-
-        None if there is nothing to try: it has ended, or it was spawned when the others were suspended, and runs.
-        """
-        with self.system.lock:
-            if self.course.phase is Phase.STOPPED or self.course.order is Order.STOP or self.killed:
-                return None
-            self.settle()
-            self.course.order = None
-            self.course.halt = True
-            tried: Reply[None] | None = None
-            if self.course.phase not in {Phase.STARTING, Phase.RUNNING}:
-                tried = self.comeback.revive(failure)
-                self.course.enter(Phase.RESTARTING)
-        self.attend_soon()
-        return tried
 
     def fail_with(self, failure: BaseException) -> None:
         """Fail because the supervisor of the child's own children has."""
@@ -316,15 +297,7 @@ class Child[A: AsyncActor](Cell[A]):
 
     @override
     async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
-        cut = self.take_cuts_back()
-        if self.killed or self.ending:
-            self.ledger.bury(envelope, DeadLetterReason.CUT)
-        elif isinstance(error, TurnCancelledError):
-            self.refuse(envelope, error)
-        elif cut and self.control is not None:  # for a sibling's restart, which would have had it run again
-            self.refuse(envelope, self.control.cancelled())
-        else:
-            await self.message_failed(envelope, error)
+        await cut_short(self, envelope, error)
 
     @override
     def see_to_the_end_in_hand(self, reason: str, over: Reply[bool]) -> None:
