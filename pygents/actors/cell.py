@@ -42,6 +42,7 @@ from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
 from pygents.actors.running import running, running_task
 from pygents.actors.statistics import Statistics
+from pygents.actors.uncancelling import take_back
 from pygents.actors.undrained import end_undrained
 from pygents.actors.watch import Ended, Watches
 from pygents.errors import TurnCancelledError
@@ -256,19 +257,8 @@ class Cell[A: AsyncActor]:
         return task is not None and (task.cancelling() or task._must_cancel)
 
     async def go_on(self) -> None:
-        """Take back a cancellation that a handler has outlived, so that it reaches nothing that runs after it.
-
-        Most are the handler's own: until Python 3.13, a `TaskGroup` whose child has failed leaves one. One by
-        ``asyncio.run``, which is ending the loop, ends the actor: it alone waits for a task that nobody else knows.
-        """
-        task: Any = self.activation
-        self.ending = self.ending or bool(task._callbacks)
-        while task.uncancel():
-            pass
-        if task._must_cancel:
-            with suppress(CancelledError):
-                await asyncio.sleep(0)
-            self.note_cancellation()  # of another one, which has come instead
+        """Take back a cancellation that a handler has outlived, so that it reaches nothing that runs after it."""
+        await take_back(self)
 
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
         """Do what follows from a handler that has raised `error`."""
