@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from pygents.actors.cell import Cell
     from pygents.actors.dispatcher import Dispatcher
-    from pygents.actors.flag import Flag
     from pygents.actors.mailbox import Mailbox
 
 __all__ = ["ActorRef", "OwnStop"]
@@ -337,21 +336,6 @@ class ActorRef[A: Actor](PykkaRef[A]):
             raise WouldDeadlockError(who_runs(), str(self))
         if self._dispatcher is not None and self._dispatcher.stranded:
             raise WouldDeadlockError(who_runs(), str(self), loop_runs=False)
-
-    def _leave_behind(self) -> None:
-        """Be dead in a forked child: the loop and thread that would handle the messages are its parent's alone.
-
-        An actor on the caller's dispatcher that nobody drains is memory only, in the child as well.
-        """
-        inbox, dispatcher = self.actor_inbox, self._dispatcher
-        if dispatcher is not None and not dispatcher.wakes_for_messages and dispatcher.loop is None:
-            inbox.renew()
-            return
-        for envelope in inbox.leave_behind():
-            if isinstance(envelope.reply_to, Reply):
-                error = ActorDeadError(f"{self} is an actor of the process that this one was forked from")
-                envelope.reply_to.fail_in_child(error)
-        cast("Flag", self.actor_stopped).set_in_child()
 
     def _request_stop(self, stop: _ActorStop | None = None) -> Reply[bool]:
         reply: Reply[bool] = Reply(self)

@@ -19,14 +19,18 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast, overload
 
-from pykka import ActorRef, ActorRegistry, Future
+from pykka import ActorDeadError, ActorRef, ActorRegistry, Future
 
 from pygents.actors.loops import end_closed_loops
 from pygents.actors.ref import ActorRef as OurRef
+from pygents.actors.reply import Reply
 
-__all__ = ["RefSet", "adapt_registry"]
+if TYPE_CHECKING:
+    from pygents.actors.flag import Flag
+
+__all__ = ["RefSet", "adapt_registry", "leave_behind"]
 
 type AnyRef = ActorRef[Any]
 
@@ -120,7 +124,23 @@ def _forget_parents_actors() -> None:
     setattr(ActorRegistry, "_actor_refs_lock", threading.RLock())  # noqa: B010 (a thread of the parent's may hold it)
     for ref in refs:
         if isinstance(ref, OurRef):
-            ref._leave_behind()
+            leave_behind(ref)
+
+
+def leave_behind(ref: OurRef[Any]) -> None:
+    """Have an actor be dead in a forked child: the loop and thread that would handle its messages are its parent's.
+
+    An actor on the caller's dispatcher that nobody drains is memory only, in the child as well.
+    """
+    inbox, dispatcher = ref.actor_inbox, ref._dispatcher
+    if dispatcher is not None and not dispatcher.wakes_for_messages and dispatcher.loop is None:
+        inbox.renew()
+        return
+    for envelope in inbox.leave_behind():
+        if isinstance(envelope.reply_to, Reply):
+            error = ActorDeadError(f"{ref} is an actor of the process that this one was forked from")
+            envelope.reply_to.fail_in_child(error)
+    cast("Flag", ref.actor_stopped).set_in_child()
 
 
 if hasattr(os, "register_at_fork"):

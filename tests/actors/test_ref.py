@@ -8,6 +8,7 @@ from pykka import ActorRef as PykkaRef
 from pykka import ActorRegistry, Timeout
 
 from pygents.actors import ActorDeadError, ActorRef, AsyncActor, CallerDispatcher, Reply, WouldDeadlockError
+from pygents.actors.registry import leave_behind
 from tests.actors.helpers import Echo, Gate, Life, hang, in_thread, messages_of, until
 
 
@@ -381,7 +382,7 @@ class TestLeftBehindInTheParent:
         ref.tell("told")
         for lock in [ref.actor_inbox._lock, reply._lock, stop._lock]:
             in_thread(lock.acquire)()
-        ref._leave_behind()
+        leave_behind(ref)
         ActorRegistry.unregister(ref)
         for each in [reply, stop]:
             with pytest.raises(ActorDeadError, match="forked"):
@@ -395,7 +396,7 @@ class TestLeftBehindInTheParent:
         ref = Undrained.start()
         reply = ref.ask("asked", block=False)
         in_thread(ref.actor_inbox._lock.acquire)()
-        ref._leave_behind()
+        leave_behind(ref)
         ref.tell("told")
         assert not reply.done
         assert ref.stop() is True
