@@ -17,7 +17,17 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Protocol
 
-__all__ = ["CALL_NAME", "ExpiredError", "Keeper", "Outcome", "Patience", "TaskWatch", "log_dropped", "outcome_of"]
+__all__ = [
+    "CALL_NAME",
+    "ExpiredError",
+    "Keeper",
+    "LiveKeeper",
+    "Outcome",
+    "Patience",
+    "TaskWatch",
+    "log_dropped",
+    "outcome_of",
+]
 
 logger = logging.getLogger("pygents")
 
@@ -94,6 +104,13 @@ class Keeper(Protocol):
 
     def leave_alone(self, task: Task[Any], /) -> None:
         """Go on without the task; called by whoever has waited for it."""
+
+
+class LiveKeeper(Keeper, Protocol):
+    """The keeper of an agent that lives in a system, which knows its tool's task by its context."""
+
+    inner: Context | None
+    """That context."""
 
 
 class TaskWatch:

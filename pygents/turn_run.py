@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pygents.deciding import Decision
     from pygents.decisions import Replace
-    from pygents.task_watch import Keeper
+    from pygents.task_watch import LiveKeeper
     from pygents.tool import Tool
     from pygents.turn import Turn
 
@@ -43,7 +43,7 @@ _COMPLETED = StopReason.COMPLETED
 
 
 async def value_of[T](
-    turn: "Turn[T]", frame: Frame, decision: "Decision | None" = None, keeper: "Keeper | None" = None
+    turn: "Turn[T]", frame: Frame, decision: "Decision | None" = None, keeper: "LiveKeeper | None" = None
 ) -> T:
     """Run a turn of a coroutine tool and return its value, for the agent that a frame names and as that has decided.
 
@@ -62,6 +62,8 @@ async def value_of[T](
         else:
             context = copy_context()
             context.run(running.set, frame)
+            if keeper is not None:
+                keeper.inner = context
             loop = get_running_loop()
             began = loop.time()
             attempt = _attempt(turn, tool, state, decided)

@@ -23,7 +23,7 @@ import logging
 import weakref
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, cast, override
 
 from pykka import Actor
@@ -44,6 +44,7 @@ from pygents.actors.failing import cut_short, fail, fail_on, start_over
 from pygents.actors.lane import end_control
 from pygents.actors.ledger import Ledger
 from pygents.actors.loops import LoopEndedError
+from pygents.actors.own_task import handling, own_task_here
 from pygents.actors.ref import OwnStop
 from pygents.actors.reply import Reply
 from pygents.actors.statistics import Statistics
@@ -63,7 +64,7 @@ class Child[A: AsyncActor](Cell[A]):
 
     __slots__ = (
         *("at_gate", "child_failure", "children", "comeback", "course", "cuts", "incarnate"),
-        *("ledger", "parent", "restarts", "spec", "system"),
+        *("inner", "ledger", "parent", "restarts", "spec", "system"),
     )
 
     def __init__(self, actor: A, spec: ChildSpec, parent: "Supervisor") -> None:
@@ -84,6 +85,8 @@ class Child[A: AsyncActor](Cell[A]):
         self.cuts = Cuts(self.system.lock)
         self.at_gate = False
         """Whether it has seen that it is paused."""
+        self.inner: Context | None = None
+        """The context that was made for the task which the activation waits for, or waited for last."""
 
     # What others may do with it, on any thread.
 
@@ -93,6 +96,7 @@ class Child[A: AsyncActor](Cell[A]):
         self._context.run(self.enter_context)
         self._open_dispatcher()
         self.ref._cell = weakref.ref(self)
+        self._context.run(handling.set, weakref.ref(self))
         self.inbox.open(self.wake, wake_for_items=True)
 
     @override
@@ -174,7 +178,6 @@ class Child[A: AsyncActor](Cell[A]):
     def move_to_new_loop(self) -> None:
         """Go on with another loop, because the one that it has is blocked."""
         self.dispatcher.discard(self.end_with_loop)
-        self._context = self._context.copy()  # what blocks the loop is inside the other
         self._open_dispatcher()
 
     @override
@@ -245,7 +248,7 @@ class Child[A: AsyncActor](Cell[A]):
             self.activation = None
             self.break_down(error)
             raise
-        self.activation = None
+        self.activation = self.inner = None
         if parked or inbox.closed:
             return
         if envelope is not None:
@@ -298,6 +301,11 @@ class Child[A: AsyncActor](Cell[A]):
     @override
     async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
         await cut_short(self, envelope, error)
+
+    @override
+    def is_own_code(self) -> bool:
+        here = own_task_here()
+        return here is not None and here[0] is self
 
     @override
     def see_to_the_end_in_hand(self, reason: str, over: Reply[bool]) -> None:

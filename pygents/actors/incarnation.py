@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pygents.actors.answers import log
 from pygents.actors.bounded import Bounds, call_bounded
 from pygents.actors.child_spec import Phase
+from pygents.actors.own_task import inner_context, leave_inner
 from pygents.errors import StartTimeoutError
 
 if TYPE_CHECKING:
@@ -98,11 +99,17 @@ async def _run_own(
     child: "Child[Any]", seconds: float, method: Callable[..., object], *args: object
 ) -> BaseException | None:
     name = getattr(method, "__name__", "a method")
+
+    def abandoned() -> None:
+        leave_inner(child)
+        child.system.note_abandoned(f"{child.spec.path} in {name}")
+
     bounds = Bounds(
         seconds,
         child.spec.shutdown,
         child.take_cuts_back,
-        lambda: child.system.note_abandoned(f"{child.spec.path} in {name}"),
+        abandoned,
+        lambda: inner_context(child),
     )
     try:
         return await call_bounded(bounds, method, *args)
