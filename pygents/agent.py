@@ -27,10 +27,8 @@ from pygents.work import Work, copy_work, store_work
 if TYPE_CHECKING:
     from pygents.actors.child_spec import ChildSpec
     from pygents.actors.ref import ActorRef
-    from pygents.actors.reply import Reply
     from pygents.actors.supervisor import Supervisor
     from pygents.agent_child import AgentChild
-    from pygents.decisions import Replace, Skip
     from pygents.hooks import Hook
     from pygents.run import Run
     from pygents.tool import Tool
@@ -159,19 +157,14 @@ class Agent:
             ActorDeadError: if the agent has stopped, or stops before it has run the turn
             RuntimeError: if the agent lives in no system
             pykka.Timeout: if it took longer
+            AskCycleError: if a tool or hook would wait for an agent that waits for its own; nothing is enqueued
             Exception: what the turn failed with
             ActorFailedError: if it failed with something that is not an ``Exception``
 
         """
         check_timeout(timeout)
         self._check_lives("ask")
-        replies: list[Reply[Any]] = []
-
-        def send(turn: Turn[Any], decision: "Skip | Replace | None") -> None:
-            replies.append(self._actor.ask(turn, decision))
-
-        await outside_turns(self._actor.put(self, check_turn(self, turn), send))
-        return await replies[0].get_async(timeout=timeout)
+        return await self._actor.ask(self, check_turn(self, turn), timeout)
 
     def spawn(self, kind: Any, *args: Any, **options: Any) -> "ActorRef[Any]":
         """Start a child of this agent, which lives in a system; see `pygents.actors.Supervisor.spawn`.
@@ -279,6 +272,7 @@ class Agent:
 
         Raises:
             SafeExecutionError: if a tool or hook of the agent's own would wait for its own end
+            AskCycleError: if another's would, which the agent waits for; it is stopped all the same
 
         """
         await self._actor.leave_run(self)

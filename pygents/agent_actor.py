@@ -23,9 +23,10 @@ from pygents.acceptance import check_turn, due, has_failed, is_turn, set_due, wo
 from pygents.actors.actor import AsyncActor
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.actors.reply import Reply
+from pygents.actors.wait_graph import Wait, begin_wait
 from pygents.agent_cell import AgentCell
 from pygents.agent_child import AgentChild
-from pygents.agent_hooks import run_agent_hooks
+from pygents.agent_hooks import outside_turns, run_agent_hooks
 from pygents.context import current_agent, current_turn, frame_for, within
 from pygents.deciding import denial
 from pygents.decisions import Deny, Replace, Skip
@@ -178,21 +179,35 @@ class AgentActor(AsyncActor):
         except ActorDeadError:
             raise self._stopped() from None
 
-    def ask(self, turn: Turn[Any], decision: Skip | Replace | None) -> Reply[Any]:
-        """Enqueue a turn, and return its output to come.
+    async def ask(self, agent: "Agent", turn: Turn[Any], timeout: float | None) -> object:
+        """Enqueue a turn, with the put hooks, and wait for its output.
 
         Raises:
             ActorDeadError: if the agent has stopped
+            AskCycleError: if who asks would wait for ever; nothing is enqueued
+            BaseException: as `put`, and what the turn ends in
 
         """
         reply: Reply[Any] = Reply(self.actor_ref)
-        work = make_work(turn, decision)
-        work.reply_to = reply
+        wait: Wait | None = None
+
+        def send(turn: Turn[Any], decision: Skip | Replace | None) -> None:
+            nonlocal wait
+            work = make_work(turn, decision)
+            work.reply_to = reply
+            if work.sender is not None and not self.actor_inbox.closed:
+                wait = begin_wait(reply, self.cell)
+            try:
+                self.actor_inbox.put(work)
+            except ActorDeadError:
+                raise self._stopped() from None
+
         try:
-            self.actor_inbox.put(work)
-        except ActorDeadError:
-            raise self._stopped() from None
-        return reply
+            await outside_turns(self.put(agent, turn, send))
+            return await reply.get_async(timeout=timeout)
+        finally:
+            if wait is not None:
+                wait.end()
 
     def _stopped(self) -> ActorDeadError:
         return ActorDeadError(f"{self} has stopped and takes no more turns")

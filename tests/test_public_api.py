@@ -45,6 +45,7 @@ ERRORS = {
 }
 RUNTIME_ERRORS = {
     "ActorFailedError",
+    "AskCycleError",
     "HookTimeoutError",
     "StartTimeoutError",
     "SystemFailedError",

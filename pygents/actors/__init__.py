@@ -27,6 +27,7 @@ from pygents.actors.supervisor import Supervisor
 from pygents.actors.watch import Ended, Terminated
 from pygents.errors import (
     ActorFailedError,
+    AskCycleError,
     HookTimeoutError,
     StartTimeoutError,
     SystemFailedError,
@@ -44,6 +45,7 @@ __all__ = [
     "ActorRestarted",
     "ActorStarted",
     "ActorStopped",
+    "AskCycleError",
     "AsyncActor",
     "Backoff",
     "CallerDispatcher",

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
     from pygents.actors.ref import ActorRef
     from pygents.actors.supervisor import Supervisor
+    from pygents.actors.wait_graph import Wait
 
 __all__ = ["Child"]
 
@@ -64,7 +65,7 @@ class Child[A: AsyncActor](Cell[A]):
 
     __slots__ = (
         *("at_gate", "child_failure", "children", "comeback", "course", "cuts", "incarnate"),
-        *("inner", "ledger", "parent", "restarts", "spec", "system"),
+        *("inner", "ledger", "parent", "restarts", "spec", "system", "waits_for"),
     )
 
     def __init__(self, actor: A, spec: ChildSpec, parent: "Supervisor") -> None:
@@ -87,6 +88,8 @@ class Child[A: AsyncActor](Cell[A]):
         """Whether it has seen that it is paused."""
         self.inner: Context | None = None
         """The context that was made for the task which the activation waits for, or waited for last."""
+        self.waits_for: Wait | None = None
+        """Whose answer its own code waits for, if it does; it may be out of date."""
 
     # What others may do with it, on any thread.
 

@@ -16,6 +16,7 @@ from pykka import ActorRef as PykkaRef
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
+from pygents.actors.asking import send_asked
 from pygents.actors.checks import check_timeout, checked
 from pygents.actors.control import BY_REQUEST
 from pygents.actors.envelope import Sent
@@ -24,6 +25,7 @@ from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
 from pygents.actors.running import who_runs
 from pygents.actors.statistics import Statistics
+from pygents.actors.wait_graph import Wait, begin_wait
 from pygents.actors.watch import Ended, Terminated, Watches
 from pygents.errors import WouldDeadlockError
 
@@ -114,27 +116,25 @@ class ActorRef[A: Actor](PykkaRef[A]):
             pykka.Timeout: if it took longer
             ValueError: if the timeout is below zero; nothing is sent
             WouldDeadlockError: if this thread runs the loop that has to produce the answer; nothing is sent
+            AskCycleError: if a handler would wait for an actor that waits for the handler's own; nothing is sent
             Exception: what the actor's handler raised
             ActorFailedError: if the handler ended in something that is not an ``Exception``
 
         """
         check_timeout(timeout)
         reply: Reply[Any] = Reply(self)
+        envelope = Sent(message, reply)
+        wait: Wait | None = None
         if block and (timeout is None or timeout > 0) and not self.actor_inbox.closed:
             self._refuse_to_block()
-        envelope: Envelope[Any] = Sent(message, reply)
+            if envelope.sender is not None:
+                wait = begin_wait(reply, self._find_cell())
         try:
-            self.actor_inbox.put(envelope)
-        except ActorDeadError:
-            self._notice_a_closed_loop()
-            reply.fail(self._dead())
-        except LoopEndedError:
-            self._refuse(envelope, reply)
-        else:
-            dispatcher = self._dispatcher
-            if dispatcher is not None and dispatcher.ended and not self.actor_inbox.closed:
-                self._refuse(envelope, reply)
-        return reply.get(timeout=timeout) if block else reply
+            send_asked(self, envelope, reply)
+            return reply.get(timeout=timeout) if block else reply
+        finally:
+            if wait is not None:
+                wait.end()
 
     @overload
     def stop(self, *, block: Literal[True], timeout: float | None = None) -> bool: ...
@@ -156,6 +156,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
             pykka.Timeout: if it took longer
             ValueError: if the timeout is below zero; the actor is not stopped
             WouldDeadlockError: if this thread runs the actor's own loop; the actor is not stopped
+            AskCycleError: if a handler would wait for an actor that waits for the handler's own; the stop is ordered
 
         """
         check_timeout(timeout)
@@ -191,7 +192,17 @@ class ActorRef[A: Actor](PykkaRef[A]):
 
         """
         check_timeout(timeout)
-        return await self.ask(message, block=False).get_async(timeout=timeout)
+        reply: Reply[Any] = Reply(self)
+        envelope = Sent(message, reply)
+        wait: Wait | None = None
+        if envelope.sender is not None and not self.actor_inbox.closed:
+            wait = begin_wait(reply, self._find_cell())
+        try:
+            send_asked(self, envelope, reply)
+            return await reply.get_async(timeout=timeout)
+        finally:
+            if wait is not None:
+                wait.end()
 
     async def stop_async(self, *, timeout: float | None = None) -> bool:
         """Ask the actor to stop when it has handled what is queued, and await that.
@@ -205,6 +216,7 @@ class ActorRef[A: Actor](PykkaRef[A]):
         Raises:
             pykka.Timeout: if it took longer
             ValueError: if the timeout is below zero; the actor is not stopped
+            AskCycleError: as `stop`; the stop is ordered
 
         """
         check_timeout(timeout)
@@ -352,11 +364,6 @@ class ActorRef[A: Actor](PykkaRef[A]):
             if self._lose_loop(envelope):
                 reply.set(False)
         return reply
-
-    def _refuse(self, envelope: "Envelope[Any]", reply: Reply[Any]) -> None:
-        """Fail an ask on whose behalf nothing will run; if somebody has taken the message, they answer."""
-        if self._lose_loop(envelope):
-            reply.fail(self._dead())
 
     def _dead(self) -> ActorDeadError:
         return ActorDeadError(f"{self} not found: it has stopped and takes no more messages")

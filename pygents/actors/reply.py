@@ -24,13 +24,18 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pykka import Future, Timeout
 
 from pygents.actors.blocking import wait_on_thread
 from pygents.actors.checks import check_timeout
 from pygents.actors.loops import resolve_from_anywhere
+from pygents.actors.own_task import handling
+from pygents.actors.wait_graph import Wait, begin_wait
+
+if TYPE_CHECKING:
+    from pygents.actors.cell import Cell
 
 __all__ = ["Producer", "Reply"]
 
@@ -51,6 +56,9 @@ class Producer(Protocol):
 
     def _notice_a_closed_loop(self) -> None:
         """Fail the reply if the event loop is closed that was to produce it."""
+
+    def _find_cell(self) -> "Cell[Any] | None":
+        """Return what runs the actor that does so, if it is one, and lives."""
 
 
 class Reply[T](Future[T]):
@@ -98,6 +106,7 @@ class Reply[T](Future[T]):
         Raises:
             pykka.Timeout: if it took longer
             WouldDeadlockError: if this thread runs the loop that has to produce the value
+            AskCycleError: if a handler would wait for an actor that waits for the handler's own
             BaseException: what `set_exception` was given
 
         """
@@ -120,6 +129,7 @@ class Reply[T](Future[T]):
 
         Raises:
             pykka.Timeout: if it took longer
+            AskCycleError: if a handler would wait for an actor that waits for the handler's own
             BaseException: what `set_exception` was given
 
         """
@@ -258,10 +268,15 @@ class Reply[T](Future[T]):
                 self._producer._refuse_to_block()
         ready = threading.Event()
         if self._add_wakeup(ready.set):
+            wait = None
             try:
+                if handling.get() is not None and (timeout is None or timeout > 0):
+                    wait = self._begin_wait()
                 self._wait_in_slices(ready, timeout)
             finally:
                 self._drop_wakeup(ready.set)
+                if wait is not None:
+                    wait.end()
 
     def _wait_in_slices(self, ready: threading.Event, timeout: float | None) -> None:
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -320,7 +335,10 @@ class Reply[T](Future[T]):
             resolve_from_anywhere(loop, waiter)
 
         if self._add_wakeup(wake):
+            wait = None
             try:
+                if handling.get() is not None:
+                    wait = self._begin_wait()
                 while elsewhere is not None and not waiter.done():
                     elsewhere._notice_a_closed_loop()
                     await asyncio.wait([waiter], timeout=_SLICE)
@@ -328,6 +346,11 @@ class Reply[T](Future[T]):
             finally:
                 if not self._done:
                     self._drop_wakeup(wake)
+                if wait is not None:
+                    wait.end()
+
+    def _begin_wait(self) -> Wait | None:
+        return None if self._producer is None else begin_wait(self, self._producer._find_cell())
 
 
 def _wake_again(wakeups: Iterable[Callable[[], object]]) -> None:
