@@ -149,7 +149,8 @@ class Agent:
 
         Args:
             turn: the turn
-            timeout: seconds to wait at the most, or None for no limit
+            timeout: seconds to wait at the most, or None for no limit; a turn that the agent has not come to by then is
+                not run
 
         Raises:
             TypeError: as `put`

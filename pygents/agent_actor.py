@@ -21,6 +21,7 @@ from pykka import ActorDeadError
 
 from pygents.acceptance import check_turn, due, has_failed, is_turn, set_due, work_in
 from pygents.actors.actor import AsyncActor
+from pygents.actors.deadline import Deadline
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.actors.reply import Reply
 from pygents.actors.wait_graph import Wait, begin_wait
@@ -115,7 +116,10 @@ class AgentActor(AsyncActor):
         self.cell = child = AgentChild(self, agent, spec, parent)
         self._drainer.give_way(child)
         if (restored := self.actor_inbox.in_hand) is not None:
-            child.resumed = restored if restored.message.stop_reason is StopReason.COMPLETED else None
+            if restored.message.stop_reason is StopReason.COMPLETED:
+                child.resumed = restored
+                if isinstance(restored.reply_to, Reply):
+                    restored.reply_to.deadline = None  # it was handled in time
             self.actor_inbox.put_back(restored)
         return child
 
@@ -204,6 +208,8 @@ class AgentActor(AsyncActor):
 
         try:
             await outside_turns(self.put(agent, turn, send))
+            if timeout is not None:
+                reply.deadline = Deadline(timeout)
             return await reply.get_async(timeout=timeout)
         finally:
             if wait is not None:

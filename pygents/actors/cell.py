@@ -33,8 +33,9 @@ from pykka import Actor, ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.actors.answers import answer, answer_dead, fail_reply, log, show
+from pygents.actors.answers import answer, answer_dead, answer_late, fail_reply, log, show
 from pygents.actors.control import Control
+from pygents.actors.deadline import is_late
 from pygents.actors.envelope import Sent, sender
 from pygents.actors.lane import end_control, outlived
 from pygents.actors.loop_end import end_with_loop, lose_loop
@@ -189,6 +190,9 @@ class Cell[A: AsyncActor]:
         if isinstance(message, _ActorStop):
             await self.stop_ordered(envelope)
             return
+        if reply is not None and is_late(reply):
+            self.expire(envelope)
+            return
         try:
             result = self.actor._handle_receive(message)
             if iscoroutine(result):
@@ -208,6 +212,11 @@ class Cell[A: AsyncActor]:
                 answer(reply, result)
         if self.control is not None:
             end_control(self)
+
+    def expire(self, envelope: Envelope[Any]) -> None:
+        """Let a message go whose asker has given up."""
+        answer_late(envelope, self.label)
+        log(logging.WARNING, "%s does not handle what nobody waits for now: %s", self.label, show(envelope.message))
 
     async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
         """Let a message go that was to end; nobody is asked what is to be done about that."""

@@ -302,6 +302,10 @@ class Child[A: AsyncActor](Cell[A]):
         await fail_on(self, envelope, error)
 
     @override
+    def expire(self, envelope: Envelope[Any]) -> None:
+        self.ledger.bury(envelope, DeadLetterReason.EXPIRED)
+
+    @override
     async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
         await cut_short(self, envelope, error)
 

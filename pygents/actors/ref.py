@@ -19,6 +19,7 @@ from pykka.messages import _ActorStop
 from pygents.actors.asking import send_asked
 from pygents.actors.checks import check_timeout, checked
 from pygents.actors.control import BY_REQUEST
+from pygents.actors.deadline import Deadline
 from pygents.actors.envelope import Sent
 from pygents.actors.lane import cancel, steer
 from pygents.actors.loops import LoopEndedError
@@ -109,7 +110,8 @@ class ActorRef[A: Actor](PykkaRef[A]):
         Args:
             message: what to send
             block: whether to wait here
-            timeout: seconds to wait at the most, or None for no limit
+            timeout: seconds to wait at the most, or None for no limit; a message that the actor has not come to by then
+                is not handled, and its reply fails with ``pykka.Timeout``, also with ``block=False``
 
         Raises:
             ActorDeadError: if the actor takes no more messages, or ends before it handles this one
@@ -125,6 +127,8 @@ class ActorRef[A: Actor](PykkaRef[A]):
         reply: Reply[Any] = Reply(self)
         envelope = Sent(message, reply)
         wait: Wait | None = None
+        if timeout is not None:
+            reply.deadline = Deadline(timeout, blocks=block)
         if block and (timeout is None or timeout > 0) and not self.actor_inbox.closed:
             self._refuse_to_block()
             if envelope.sender is not None:
@@ -185,7 +189,8 @@ class ActorRef[A: Actor](PykkaRef[A]):
 
         Args:
             message: what to send
-            timeout: seconds to wait at the most, or None for no limit
+            timeout: seconds to wait at the most, or None for no limit; a message that the actor has not come to by then
+                is not handled
 
         Raises:
             Exception: as `ask`, but for WouldDeadlockError
@@ -195,6 +200,8 @@ class ActorRef[A: Actor](PykkaRef[A]):
         reply: Reply[Any] = Reply(self)
         envelope = Sent(message, reply)
         wait: Wait | None = None
+        if timeout is not None:
+            reply.deadline = Deadline(timeout)
         if envelope.sender is not None and not self.actor_inbox.closed:
             wait = begin_wait(reply, self._find_cell())
         try:

@@ -30,6 +30,7 @@ from pykka import Future, Timeout
 
 from pygents.actors.blocking import wait_on_thread
 from pygents.actors.checks import check_timeout
+from pygents.actors.deadline import Deadline
 from pygents.actors.loops import resolve_from_anywhere
 from pygents.actors.own_task import handling
 from pygents.actors.wait_graph import Wait, begin_wait
@@ -68,6 +69,9 @@ class Reply[T](Future[T]):
         producer: who is going to answer, so that a wait that could never end is refused
 
     """
+
+    deadline: Deadline | None = None
+    """When the message is not worth handling any more that it is the answer to."""
 
     def __init__(self, producer: Producer | None = None) -> None:
         super().__init__()

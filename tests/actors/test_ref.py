@@ -41,8 +41,9 @@ class TestOutsideAnyLoop:
     def test_asking_times_out_with_pykkas_timeout(self):
         ref = Gate.start()
         actor = ref._actor_weakref()
+        ref.tell("wait")
         with pytest.raises(Timeout, match=r"0\.001 seconds"):
-            ref.ask("wait", timeout=0.001)
+            ref.ask("late", timeout=0.001)
         with pytest.raises(Timeout):
             ref.stop(timeout=0)
         actor.opened.set()
