@@ -30,10 +30,8 @@ from pygents.work import Work, copy_work
 if TYPE_CHECKING:
     from pygents.actors.child_spec import ChildSpec
     from pygents.actors.ref import ActorRef
-    from pygents.actors.reply import Reply
     from pygents.actors.supervisor import Supervisor
     from pygents.agent_child import AgentChild
-    from pygents.decisions import Replace, Skip
     from pygents.hooks import Hook
     from pygents.run import Run
     from pygents.tool import Tool
@@ -170,7 +168,8 @@ class Agent(Spawner):
 
         Args:
             turn: the turn
-            timeout: seconds to wait at the most, or None for no limit
+            timeout: seconds to wait at the most, or None for no limit; a turn that the agent has not come to by then is
+                not run
 
         Raises:
             TypeError: as `put`
@@ -179,20 +178,14 @@ class Agent(Spawner):
             MailboxFullError: if there is no room in time, or the turn was dropped for another
             RuntimeError: if the agent lives in no system
             pykka.Timeout: if it took longer
+            AskCycleError: if a tool or hook would wait for an agent that waits for its own; nothing is enqueued
             Exception: what the turn failed with
             ActorFailedError: if it failed with something that is not an ``Exception``
 
         """
         check_timeout(timeout)
         self._check_lives("ask")
-        replies: list[tuple[Reply[Any], float | None]] = []
-
-        async def send(turn: Turn[Any], decision: "Skip | Replace | None") -> None:
-            replies.append(await self._actor.ask(turn, decision, timeout))
-
-        await outside_turns(self._actor.put(self, check_turn(self, turn), send))
-        reply, left = replies[0]
-        return await reply.get_async(timeout=left)
+        return await self._actor.ask(self, check_turn(self, turn), timeout)
 
     @override
     def _supervisor_below(self) -> "Supervisor":
@@ -295,6 +288,7 @@ class Agent(Spawner):
         Raises:
             SafeExecutionError: if a tool, hook or method of the agent's own would wait for its end; there,
                 ``agent.ref.stop(block=False)`` stops it when that has ended
+            AskCycleError: if another's would, which the agent waits for; it is stopped all the same
 
         """
         await self._actor.leave_run(self)

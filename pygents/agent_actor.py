@@ -22,14 +22,15 @@ from pykka import ActorDeadError
 from pygents.acceptance import check_turn, due, has_failed, is_turn, set_due, work_in
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import log, show
+from pygents.actors.deadline import Deadline
 from pygents.actors.dispatcher import CallerDispatcher, Dispatcher
 from pygents.actors.dropping import bind
-from pygents.actors.insider import waits_for_this_task
 from pygents.actors.reply import Reply
 from pygents.actors.sending import insist, insist_async, offer, send_async
+from pygents.actors.wait_graph import Wait, begin_wait
 from pygents.agent_cell import AgentCell
 from pygents.agent_child import AgentChild
-from pygents.agent_hooks import run_agent_hooks
+from pygents.agent_hooks import outside_turns, run_agent_hooks
 from pygents.context import current_agent, current_turn, frame_for, running, within
 from pygents.deciding import denial
 from pygents.decisions import Deny, Replace, Skip
@@ -128,7 +129,10 @@ class AgentActor(AsyncActor):
         self.cell = child = AgentChild(self, agent, spec, parent)
         self._drainer.give_way(child)
         if (restored := self.actor_inbox.in_hand) is not None:
-            child.resumed = restored if restored.message.stop_reason is StopReason.COMPLETED else None
+            if restored.message.stop_reason is StopReason.COMPLETED:
+                child.resumed = restored
+                if isinstance(restored.reply_to, Reply):
+                    restored.reply_to.deadline = None  # it was handled in time
             self.actor_inbox.put_back(restored)
         return child
 
@@ -219,20 +223,36 @@ class AgentActor(AsyncActor):
         except ActorDeadError:
             raise self._stopped() from None
 
-    async def ask(
-        self, turn: Turn[Any], decision: Skip | Replace | None, timeout: float | None
-    ) -> tuple[Reply[Any], float | None]:
-        """Enqueue a turn, waiting for room, and return its output to come, and what is left of the timeout.
+    async def ask(self, agent: "Agent", turn: Turn[Any], timeout: float | None) -> object:
+        """Enqueue a turn, with the put hooks, and wait for its output; the timeout is for its room, too.
 
         Raises:
             ActorDeadError: if the agent has stopped
             MailboxFullError: if there is no room in time
+            AskCycleError: if who asks would wait for ever; nothing is enqueued
+            BaseException: as `put`, and what the turn ends in
 
         """
         reply: Reply[Any] = Reply(self.actor_ref)
-        work = make_work(turn, decision)
-        work.reply_to = reply
-        return reply, await self._send(work, timeout)
+        wait: Wait | None = None
+        left = timeout
+
+        async def send(turn: Turn[Any], decision: Skip | Replace | None) -> None:
+            nonlocal wait, left
+            work = make_work(turn, decision)
+            work.reply_to = reply
+            if work.sender is not None and not self.actor_inbox.closed:
+                wait = begin_wait(reply, self.cell)
+            left = await self._send(work, timeout)
+
+        try:
+            await outside_turns(self.put(agent, turn, send))
+            if left is not None:
+                reply.deadline = Deadline(left)
+            return await reply.get_async(timeout=left)
+        finally:
+            if wait is not None:
+                wait.end()
 
     async def _deliver_when_there_is_room(self, turn: Turn[Any], decision: Skip | Replace | None) -> None:
         await self._send(make_work(turn, decision))
@@ -319,7 +339,7 @@ class AgentActor(AsyncActor):
     def _is_in_method(self) -> bool:
         """Return whether a method that the system runs is what runs here, and its end would come only after that."""
         child = self.child
-        is_own = child is not None and running.get() is self.actor_ref and waits_for_this_task(child)
+        is_own = child is not None and running.get() is self.actor_ref and child.is_own_code()
         return is_own and self.is_drained
 
     async def on_receive(self, message: object) -> object:

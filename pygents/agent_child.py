@@ -15,11 +15,11 @@ from pygents.actors.child import Child
 from pygents.actors.child_spec import ChildSpec
 from pygents.actors.control import Control
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
+from pygents.actors.own_task import leave_inner
 from pygents.actors.sending import send
 from pygents.actors.supervision import Directive, Supervision
 from pygents.actors.supervisor import Supervisor
 from pygents.agent_hooks import run_agent_hooks
-from pygents.context import is_code_of
 from pygents.deciding import is_denial
 from pygents.decisions import Replace, Skip
 from pygents.hook_time import HookLimit, hook_limit
@@ -120,10 +120,6 @@ class AgentChild(Child[AsyncActor]):
             log(logging.ERROR, "A hook for %s of %s raised:", event, self.label, error=error)
 
     @override
-    def is_own_code(self) -> bool:
-        return super().is_own_code() or is_code_of(self.agent, self.turn_in_hand)
-
-    @override
     async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
         if is_turn(envelope.message) and envelope.message.stop_reason is None:
             envelope.message.stop_reason = StopReason.CANCELLED  # it had not begun
@@ -157,6 +153,7 @@ class AgentChild(Child[AsyncActor]):
     def leave_alone(self, task: Task[Any], /) -> None:
         """Go on without the tool of the turn in hand, which ignores that its time is up; in the child's activation."""
         self.cuts.pass_fence()
+        leave_inner(self)
         self._abandon(task)
         if (envelope := self.inbox.in_hand) is not None and is_turn(envelope.message):
             give_up(envelope.message)

@@ -7,6 +7,7 @@ by ``pygents``, those of the runtime (``ActorFailedError``, ``WouldDeadlockError
 
 __all__ = [
     "ActorFailedError",
+    "AskCycleError",
     "HookTimeoutError",
     "MailboxFullError",
     "NoTurnError",
@@ -169,6 +170,23 @@ class WouldDeadlockError(RuntimeError):
         return (
             f"{self.waiting} would wait for ever for {self.target}: both run on the event loop of this thread. "
             "Await the answer instead: ask_async(), stop_async(), or block=False and await"
+        )
+
+
+class AskCycleError(RuntimeError):
+    """Raised when an actor would wait for one that waits, itself or through others, for that very actor."""
+
+    def __init__(self, cycle: tuple[str, ...]) -> None:
+        super().__init__(cycle)
+        self.cycle = cycle
+        """The paths of those who would wait for each other, each for the next; the first is who was refused."""
+
+    def __str__(self) -> str:
+        asker, *others = map(repr, self.cycle)
+        ring = "".join(f" {path}, which waits for" for path in others) + f" {asker if others else 'itself'}"
+        return (
+            f"{asker} would wait for ever, for{ring}: nobody there takes the next message before what it handles is "
+            "done. Send with tell(), or ask in a task that the handler does not wait for: asyncio.create_task()"
         )
 
 

@@ -15,8 +15,9 @@ Invariants:
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from pygents.acceptance import due, is_work, refusal
+from pygents.acceptance import due, is_turn, is_work, refusal
 from pygents.actors.answers import answer, fail_reply
+from pygents.actors.deadline import is_late
 from pygents.actors.lane import end_control
 from pygents.actors.reply import Reply
 from pygents.agent_hooks import FollowUp, outside_turns, run_agent_hooks, run_hooks_for_failure
@@ -59,6 +60,9 @@ class Hand:
         inbox = self._inbox
         if agent.hooks or inbox.in_hand is not None or (envelope := inbox.take()) is None:
             return None
+        if envelope.reply_to is not None and is_late(envelope.reply_to):
+            self._expire(envelope)
+            return None
         turn = envelope.message
         if type(envelope) is DecidedWork or not isinstance(turn, Turn) or turn.tool not in agent.tools:
             return None
@@ -69,7 +73,7 @@ class Hand:
     ) -> "tuple[Work | None, Decision | None]":
         """Return the next turn, in hand, and what is decided of it; what is no turn of the agent's is answered."""
         inbox = self._inbox
-        while not inbox.closed and (envelope := inbox.in_hand or inbox.peek()) is not None:
+        while (envelope := self._look()) is not None:
             if inbox.blocked:
                 await self._wait_at_gate(agent)
             elif not is_work(agent, envelope.message):
@@ -95,6 +99,23 @@ class Hand:
                 work = inbox.in_hand or inbox.take()
                 return work, None if work is None else combined(decision_on(work), decision)
         return None, None
+
+    def _look(self) -> Work | None:
+        """Return the turn in hand, or the next one, which stays queued; those are let go whose askers have given up."""
+        inbox = self._inbox
+        while not inbox.closed and (envelope := inbox.in_hand or inbox.peek()) is not None:
+            if inbox.blocked or envelope.reply_to is None or not is_late(envelope.reply_to):
+                return envelope
+            if inbox.in_hand is None:
+                inbox.take()
+            elif is_turn(envelope.message) and envelope.message.stop_reason is StopReason.COMPLETED:
+                return envelope  # its tool was called in time
+            self._expire(envelope)
+        return None
+
+    def _expire(self, envelope: Work) -> None:
+        self._let_go(envelope)
+        self._cell.expire(envelope)
 
     async def _wait_at_gate(self, agent: "Agent") -> None:
         """Wait until a paused agent is resumed, or stopped; its hooks are told."""
@@ -156,9 +177,7 @@ class Hand:
 
     def spend(self, envelope: Work, error: BaseException | None) -> None:
         """Let go of a turn that has ended, and answer whoever asked for it."""
-        self._inbox.done(envelope)
-        if self._cell.control is not None:
-            end_control(self._cell)
+        self._let_go(envelope)
         reply = envelope.reply_to
         if reply is None:
             return
@@ -166,6 +185,11 @@ class Hand:
             answer(reply, envelope.message.output)
         else:
             fail_reply(reply, error, self._cell.label)
+
+    def _let_go(self, envelope: Work) -> None:
+        self._inbox.done(envelope)
+        if self._cell.control is not None:
+            end_control(self._cell)
 
     def spend_lost(self) -> None:
         """Let go of a turn that was cut on a loop which has been closed since."""

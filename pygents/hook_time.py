@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from pygents.actors.own_task import disown
 from pygents.errors import HookTimeoutError
 from pygents.task_watch import ExpiredError, Outcome, TaskWatch, outcome_of
 
@@ -61,6 +62,8 @@ async def in_hook_time(hook: "Hook", *args: Any, **kwargs: Any) -> "Verdict | No
     try:
         await TaskWatch(loop, hook, limit).wait(task, loop.time() + limit.seconds)
     except ExpiredError:
+        if not task.done():
+            disown(task)
         _, late = outcome_of(task) if task.done() else (None, None)
         cause = None if isinstance(late, CancelledError) else late
         raise HookTimeoutError(hook.__name__, limit.seconds) from cause

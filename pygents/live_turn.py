@@ -4,12 +4,12 @@ import asyncio
 import weakref
 from asyncio import Task
 from contextlib import aclosing
-from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
 from pygents.acceptance import check_turn, is_turn
+from pygents.actors.own_task import inner_context
 from pygents.agent_child import UnhandledError
 from pygents.agent_hooks import FollowUp, outside_turns, run_agent_hooks, run_hooks_for_failure, show
 from pygents.context import Frame, running, within
@@ -129,7 +129,7 @@ async def _run_generator(child: "AgentChild", turn: Turn[Any], frame: Frame, dec
     """Run a turn of a generator tool in a task of its own, which can be left alone."""
     loop = asyncio.get_running_loop()
     watch = TaskWatch(loop, turn.tool, child)
-    context = copy_context()
+    context = inner_context(child)
     context.run(running.set, frame)
     consumed = _consume(child.agent, turn, decision, watch)
     task = Task(consumed, loop=loop, name=CALL_NAME, context=context, eager_start=True)

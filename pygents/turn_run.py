@@ -9,7 +9,7 @@ past the guard that refuses the user's writes while it is on.
 """
 
 from asyncio import CancelledError, Task, get_running_loop
-from contextvars import Token, copy_context
+from contextvars import Context, Token, copy_context
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -44,6 +44,9 @@ _COMPLETED = StopReason.COMPLETED
 class TurnKeeper(Keeper, Protocol):
     """Whoever runs turns and has others to look after."""
 
+    inner: Context | None
+    """The context of the task that it waits for, by which it knows that task."""
+
     @property
     def has_cut(self) -> bool:
         """Whether it has cut the turn: that is its outcome, whatever its hooks raise then."""
@@ -70,6 +73,8 @@ async def value_of[T](
         else:
             context = copy_context()
             context.run(running.set, frame)
+            if keeper is not None:
+                keeper.inner = context
             loop = get_running_loop()
             began = loop.time()
             attempt = _attempt(turn, tool, state, decided)

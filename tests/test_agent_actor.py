@@ -7,7 +7,6 @@ import threading
 import weakref
 from contextlib import suppress
 
-import pykka
 import pytest
 from pykka import ActorDeadError, ActorRegistry
 
@@ -244,12 +243,6 @@ async def test_asking_its_own_agent_and_blocking_is_refused_in_a_tool(agent):
         await run(agent)
     assert await run(agent) == []
     assert agent.ref.is_alive()
-
-
-async def test_an_asker_that_gives_up_does_not_disturb_the_turn(agent):
-    with pytest.raises(pykka.Timeout):
-        await agent.ref.ask_async(Turn("wait", ["late"]), timeout=5)
-    assert await run(agent) == ["late"]
 
 
 async def test_a_proxy_reads_attributes_and_calls_methods_in_order_with_the_turns(agent):

@@ -59,6 +59,7 @@ ERRORS = {
 }
 RUNTIME_ERRORS = {
     "ActorFailedError",
+    "AskCycleError",
     "HookTimeoutError",
     "MailboxFullError",
     "StartTimeoutError",

@@ -30,6 +30,7 @@ from pygents.actors.supervisor import Supervisor
 from pygents.actors.watch import Ended, Terminated
 from pygents.errors import (
     ActorFailedError,
+    AskCycleError,
     HookTimeoutError,
     MailboxFullError,
     StartTimeoutError,
@@ -48,6 +49,7 @@ __all__ = [
     "ActorRestarted",
     "ActorStarted",
     "ActorStopped",
+    "AskCycleError",
     "AsyncActor",
     "Backoff",
     "CallerDispatcher",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pygents.actors.child_spec import Order, Phase
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.lane import end_control
+from pygents.actors.own_task import leave_context
 from pygents.actors.reply import Reply
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def _fence(child: "Child[Any]", task: "Task[None]") -> None:
     child.cuts.fence(task)
     child.activation = None
     child.incarnate = False
+    leave_context(child)
 
 
 def _go_on_without(child: "Child[Any]") -> None:

@@ -13,7 +13,7 @@ import queue
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pykka import ActorDeadError
+from pykka import ActorDeadError, Timeout
 from pykka.messages import _ActorStop
 
 from pygents.errors import ActorFailedError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pykka import Future
     from pykka._envelope import Envelope
 
-__all__ = ["answer", "answer_dead", "fail_reply", "log", "show"]
+__all__ = ["answer", "answer_dead", "answer_late", "fail_reply", "log", "show"]
 
 logger = logging.getLogger("pygents.actors")
 
@@ -44,6 +44,12 @@ def answer_dead(envelope: "Envelope[Any]", who: object) -> bool:
         return False
     fail_reply(reply, ActorDeadError(f"{who} stopped before handling the message"), who)
     return True
+
+
+def answer_late(envelope: "Envelope[Any]", who: object) -> None:
+    """Tell whoever asked that the actor has not come to the message in time."""
+    if envelope.reply_to is not None:
+        fail_reply(envelope.reply_to, Timeout(f"{who} did not come to the message in time"), who)
 
 
 def fail_reply(reply: "Future[Any]", error: BaseException, who: object) -> None:

@@ -3,13 +3,11 @@
 import asyncio
 from asyncio import CancelledError, Task
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from inspect import iscoroutine
 from typing import Any
 
-__all__ = ["BOUNDED_NAME", "Bounds", "call_bounded"]
-
-BOUNDED_NAME = "pygents-method"
-"""The name of the task that runs one."""
+__all__ = ["Bounds", "call_bounded"]
 
 
 class Bounds:
@@ -20,10 +18,11 @@ class Bounds:
         patience: seconds that it has to end when it is cancelled; then it is abandoned
         interrupted: called when the one who waits for it is cancelled; the method is cancelled then
         abandoned: called when it ignores its cancellation
+        context: makes the context of its task
 
     """
 
-    __slots__ = ("abandoned", "interrupted", "patience", "seconds")
+    __slots__ = ("abandoned", "context", "interrupted", "patience", "seconds")
 
     def __init__(
         self,
@@ -31,11 +30,13 @@ class Bounds:
         patience: float,
         interrupted: Callable[[], object],
         abandoned: Callable[[], object],
+        context: Callable[[], Context],
     ) -> None:
         self.seconds = seconds
         self.patience = patience
         self.interrupted = interrupted
         self.abandoned = abandoned
+        self.context = context
 
 
 async def call_bounded(bounds: Bounds, method: Callable[..., object], *args: object) -> BaseException | None:
@@ -52,7 +53,9 @@ async def call_bounded(bounds: Bounds, method: Callable[..., object], *args: obj
     if not iscoroutine(result):
         return None
     loop = asyncio.get_running_loop()
-    task: Task[BaseException | None] = Task(_outcome(result), loop=loop, name=BOUNDED_NAME, eager_start=True)
+    task: Task[BaseException | None] = Task(
+        _outcome(result), loop=loop, name="pygents-method", context=bounds.context(), eager_start=True
+    )
     if not task.done() and not await _ends(task, bounds.seconds, bounds.interrupted):
         task.cancel()
         if not await _ends(task, bounds.patience, bounds.interrupted):

@@ -33,8 +33,9 @@ from pykka import Actor, ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.actors.answers import answer, answer_dead, fail_reply, log, show
+from pygents.actors.answers import answer, answer_dead, answer_late, fail_reply, log, show
 from pygents.actors.control import Control
+from pygents.actors.deadline import is_late
 from pygents.actors.envelope import Sent, sender
 from pygents.actors.lane import end_control, outlived
 from pygents.actors.loop_end import end_with_loop, lose_loop
@@ -42,6 +43,7 @@ from pygents.actors.loops import LoopEndedError
 from pygents.actors.reply import Reply
 from pygents.actors.running import running, running_task
 from pygents.actors.statistics import Statistics
+from pygents.actors.uncancelling import take_back
 from pygents.actors.undrained import end_undrained
 from pygents.actors.watch import Ended, Watches
 from pygents.errors import TurnCancelledError
@@ -187,6 +189,9 @@ class Cell[A: AsyncActor]:
         if isinstance(message, _ActorStop):
             await self.stop_ordered(envelope)
             return
+        if reply is not None and is_late(reply):
+            self.expire(envelope)
+            return
         try:
             result = self.actor._handle_receive(message)
             if iscoroutine(result):
@@ -206,6 +211,11 @@ class Cell[A: AsyncActor]:
                 answer(reply, result)
         if self.control is not None:
             end_control(self)
+
+    def expire(self, envelope: Envelope[Any]) -> None:
+        """Let a message go whose asker has given up."""
+        answer_late(envelope, self.label)
+        log(logging.WARNING, "%s does not handle what nobody waits for now: %s", self.label, show(envelope.message))
 
     async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
         """Let a message go that was to end; nobody is asked what is to be done about that."""
@@ -259,19 +269,8 @@ class Cell[A: AsyncActor]:
         return task is not None and (task.cancelling() or task._must_cancel)
 
     async def go_on(self) -> None:
-        """Take back a cancellation that a handler has outlived, so that it reaches nothing that runs after it.
-
-        Most are the handler's own: until Python 3.13, a `TaskGroup` whose child has failed leaves one. One by
-        ``asyncio.run``, which is ending the loop, ends the actor: it alone waits for a task that nobody else knows.
-        """
-        task: Any = self.activation
-        self.ending = self.ending or bool(task._callbacks)
-        while task.uncancel():
-            pass
-        if task._must_cancel:
-            with suppress(CancelledError):
-                await asyncio.sleep(0)
-            self.note_cancellation()  # of another one, which has come instead
+        """Take back a cancellation that a handler has outlived, so that it reaches nothing that runs after it."""
+        await take_back(self)
 
     async def message_failed(self, envelope: Envelope[Any], error: BaseException) -> None:
         """Do what follows from a handler that has raised `error`."""

@@ -23,7 +23,7 @@ import logging
 import weakref
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, cast, override
 
 from pykka import Actor
@@ -40,22 +40,23 @@ from pygents.actors.cuts import Cuts, FencedError
 from pygents.actors.dead_letters import DeadLetterReason
 from pygents.actors.ending import end, kill, tell_of_end
 from pygents.actors.envelope import Sent
-from pygents.actors.failing import fail, fail_on, start_over
+from pygents.actors.failing import cut_short, fail, fail_on, start_over
 from pygents.actors.lane import end_control
 from pygents.actors.ledger import Ledger
 from pygents.actors.loops import LoopEndedError
+from pygents.actors.own_task import handling, own_task_here
 from pygents.actors.ref import OwnStop
 from pygents.actors.reply import Reply
 from pygents.actors.running import home
 from pygents.actors.statistics import Statistics
 from pygents.actors.supervision import Directive, Restart, Supervision
 from pygents.actors.watch import Ended, Terminated
-from pygents.errors import TurnCancelledError
 
 if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
     from pygents.actors.dead_letters import DeadLetter
     from pygents.actors.supervisor import Supervisor
+    from pygents.actors.wait_graph import Wait
 
 __all__ = ["Child"]
 
@@ -65,7 +66,7 @@ class Child[A: AsyncActor](Cell[A]):
 
     __slots__ = (
         *("at_gate", "child_failure", "children", "comeback", "course", "cuts", "incarnate"),
-        *("ledger", "parent", "restarts", "spec", "system"),
+        *("inner", "ledger", "parent", "restarts", "spec", "system", "waits_for"),
     )
 
     def __init__(self, actor: A, spec: ChildSpec, parent: "Supervisor") -> None:
@@ -86,6 +87,10 @@ class Child[A: AsyncActor](Cell[A]):
         self.cuts = Cuts(self.system.lock)
         self.at_gate = False
         """Whether it has seen that it is paused."""
+        self.inner: Context | None = None
+        """The context that was made for the task which the activation waits for, or waited for last."""
+        self.waits_for: Wait | None = None
+        """Whose answer its own code waits for, if it does; it may be out of date."""
 
     # What others may do with it, on any thread.
 
@@ -96,6 +101,7 @@ class Child[A: AsyncActor](Cell[A]):
         self._context.run(home.set, self.system.news)
         self._open_dispatcher()
         self.ref._cell = weakref.ref(self)
+        self._context.run(handling.set, weakref.ref(self))
         self.inbox.open(self.wake, wake_for_items=True)
 
     @override
@@ -156,24 +162,6 @@ class Child[A: AsyncActor](Cell[A]):
         if self.course.give(order):
             self.attend_soon()
 
-    def revive(self, failure: BaseException | None) -> Reply[None] | None:
-        """Let a suspended child, or one that has failed, start afresh; what is returned is set when it has tried.
-
-        None if there is nothing to try: it has ended, or it was spawned when the others were suspended, and runs.
-        """
-        with self.system.lock:
-            if self.course.phase is Phase.STOPPED or self.course.order is Order.STOP or self.killed:
-                return None
-            self.settle()
-            self.course.order = None
-            self.course.halt = True
-            tried: Reply[None] | None = None
-            if self.course.phase not in {Phase.STARTING, Phase.RUNNING}:
-                tried = self.comeback.revive(failure)
-                self.course.enter(Phase.RESTARTING)
-        self.attend_soon()
-        return tried
-
     def fail_with(self, failure: BaseException) -> None:
         """Fail because the supervisor of the child's own children has."""
         with self.system.lock:
@@ -188,7 +176,6 @@ class Child[A: AsyncActor](Cell[A]):
     def move_to_new_loop(self) -> None:
         """Go on with another loop, because the one that it has is blocked."""
         self.dispatcher.abandon(self.end_with_loop)
-        self._context = self._context.copy()  # what blocks the loop is inside the other
         self._open_dispatcher()
 
     @override
@@ -263,7 +250,7 @@ class Child[A: AsyncActor](Cell[A]):
             self.activation = None
             self.break_down(error)
             raise
-        self.activation = None
+        self.activation = self.inner = None
         if parked or inbox.closed:
             return
         if envelope is not None:
@@ -314,16 +301,17 @@ class Child[A: AsyncActor](Cell[A]):
         await fail_on(self, envelope, error)
 
     @override
+    def expire(self, envelope: Envelope[Any]) -> None:
+        self.ledger.bury(envelope, DeadLetterReason.EXPIRED)
+
+    @override
     async def cut_short(self, envelope: Envelope[Any], error: BaseException) -> None:
-        cut = self.take_cuts_back()
-        if self.killed or self.ending:
-            self.ledger.bury(envelope, DeadLetterReason.CUT)
-        elif isinstance(error, TurnCancelledError):
-            self.refuse(envelope, error)
-        elif cut and self.control is not None:  # for a sibling's restart, which would have had it run again
-            self.refuse(envelope, self.control.cancelled())
-        else:
-            await self.message_failed(envelope, error)
+        await cut_short(self, envelope, error)
+
+    @override
+    def is_own_code(self) -> bool:
+        here = own_task_here()
+        return here is not None and here[0] is self
 
     @override
     def see_to_the_end_in_hand(self, reason: str, over: Reply[bool]) -> None:

@@ -9,11 +9,16 @@ Invariants:
 import asyncio
 from collections.abc import Callable
 from random import random
+from typing import TYPE_CHECKING, Any
 
+from pygents.actors.child_spec import Order, Phase
 from pygents.actors.reply import Reply
 from pygents.actors.supervision import BackoffClock, RestartWindow, Supervision
 
-__all__ = ["Comeback"]
+if TYPE_CHECKING:
+    from pygents.actors.child import Child
+
+__all__ = ["Comeback", "revive"]
 
 
 class Comeback:
@@ -75,3 +80,22 @@ class Comeback:
         """Return what is to be set now that the child has tried, or will not."""
         tried, self._tried = self._tried, None
         return tried
+
+
+def revive(child: "Child[Any]", failure: BaseException | None) -> Reply[None] | None:
+    """Let a suspended child, or one that has failed, start afresh; what is returned is set when it has tried.
+
+    None if there is nothing to try: it has ended, or it was spawned when the others were suspended, and runs.
+    """
+    with child.system.lock:
+        if child.course.phase is Phase.STOPPED or child.course.order is Order.STOP or child.killed:
+            return None
+        child.settle()
+        child.course.order = None
+        child.course.halt = True
+        tried: Reply[None] | None = None
+        if child.course.phase not in {Phase.STARTING, Phase.RUNNING}:
+            tried = child.comeback.revive(failure)
+            child.course.enter(Phase.RESTARTING)
+    child.attend_soon()
+    return tried

@@ -35,7 +35,7 @@ class DeadLetterReason(Enum):
     UNHANDLED = "unhandled"
     """Its recipient does not understand it."""
     EXPIRED = "expired"
-    """Whoever asked no longer waits."""
+    """Whoever asked had given up before its recipient came to it."""
     CUT = "cut"
     """It was being handled when its recipient was ended."""
 

@@ -1,4 +1,4 @@
-"""Failing: what a child does about a failure of its own, as its policy or its supervisor says.
+"""Failing: what a child does about a failure of its own, as its policy or its supervisor says, or about a cut.
 
 Everything here runs on the child's loop, for the holder of its mailbox's claim.
 """
@@ -14,13 +14,14 @@ from pygents.actors.ending import end
 from pygents.actors.incarnation import retire
 from pygents.actors.supervision import Directive, Restart
 from pygents.actors.watch import Ended
+from pygents.errors import TurnCancelledError
 
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
 
     from pygents.actors.child import Child
 
-__all__ = ["fail", "fail_on", "start_over"]
+__all__ = ["cut_short", "fail", "fail_on", "start_over"]
 
 
 async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseException) -> None:
@@ -48,6 +49,19 @@ async def fail_on(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseExc
     child.ledger.spend_failed(envelope, error)
     if directive is not Directive.RESUME:
         await _apply(child, directive, error)
+
+
+async def cut_short(child: "Child[Any]", envelope: "Envelope[Any]", error: BaseException) -> None:
+    """Do what follows from a handler that was to end, which is no failure."""
+    cut = child.take_cuts_back()
+    if child.killed or child.ending:
+        child.ledger.bury(envelope, DeadLetterReason.CUT)
+    elif isinstance(error, TurnCancelledError):
+        child.refuse(envelope, error)
+    elif cut and child.control is not None:  # for a sibling's restart, which would have had it run again
+        child.refuse(envelope, child.control.cancelled())
+    else:
+        await child.message_failed(envelope, error)
 
 
 async def fail(child: "Child[Any]", error: BaseException) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pygents.actors.answers import log
 from pygents.actors.bounded import Bounds, call_bounded
 from pygents.actors.child_spec import Phase
+from pygents.actors.own_task import inner_context, leave_inner
 from pygents.errors import StartTimeoutError
 
 if TYPE_CHECKING:
@@ -109,11 +110,16 @@ async def _run_own(
         nonlocal cut
         cut = child.take_cuts_back() or child.ending or cut
 
+    def abandoned() -> None:
+        leave_inner(child)
+        child.system.note_abandoned(f"{child.spec.path} in {name}")
+
     bounds = Bounds(
         seconds,
         child.spec.shutdown,
         interrupted,
-        lambda: child.system.note_abandoned(f"{child.spec.path} in {name}"),
+        abandoned,
+        lambda: inner_context(child),
     )
     try:
         return await call_bounded(bounds, method, *args)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pykka.messages import _ActorStop
 
-from pygents.actors.answers import answer, answer_dead, fail_reply
+from pygents.actors.answers import answer, answer_dead, answer_late, fail_reply
 from pygents.actors.dead_letters import DeadLetter, DeadLetterReason
 from pygents.actors.envelope import Sent
 from pygents.actors.statistics import Statistics
@@ -137,6 +137,8 @@ class Ledger:
         self.record(envelope, reason, failure)
         if reason in _TOLD_WHY and failure is not None and envelope.reply_to is not None:
             fail_reply(envelope.reply_to, failure, self._path)
+        elif reason is DeadLetterReason.EXPIRED:
+            answer_late(envelope, self._path)
         else:
             answer_dead(envelope, self._path)
 

@@ -18,6 +18,7 @@ from pykka.messages import _ActorStop
 
 from pygents.actors.checks import check_timeout, checked
 from pygents.actors.control import BY_REQUEST
+from pygents.actors.deadline import Deadline
 from pygents.actors.envelope import Sent
 from pygents.actors.lane import cancel, steer
 from pygents.actors.loops import LoopEndedError
@@ -25,6 +26,7 @@ from pygents.actors.reply import Reply
 from pygents.actors.running import runs_here, who_runs
 from pygents.actors.sending import REFUSALS, insist, offer, send, send_async, send_exempt
 from pygents.actors.statistics import Statistics
+from pygents.actors.wait_graph import Wait, begin_wait
 from pygents.actors.watch import Ended, Terminated, Watches
 from pygents.errors import WouldDeadlockError
 
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from pygents.actors.actor import AsyncActor
     from pygents.actors.cell import Cell
     from pygents.actors.dispatcher import Dispatcher
-    from pygents.actors.flag import Flag
     from pygents.actors.mailbox import Mailbox
 
 __all__ = ["ActorRef", "OwnStop"]
@@ -108,7 +109,8 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         Args:
             message: what to send
             block: whether to wait here
-            timeout: seconds to wait at the most, or None for no limit
+            timeout: seconds to wait at the most, or None for no limit; a message that the actor has not come to by then
+                is not handled, and its reply fails with ``pykka.Timeout``, also with ``block=False``
 
         Raises:
             ActorDeadError: if the actor takes no more messages, or ends before it handles this one
@@ -116,19 +118,30 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
             pykka.Timeout: if it took longer
             ValueError: if the timeout is below zero; nothing is sent
             WouldDeadlockError: if this thread runs the loop that has to produce the answer; nothing is sent
+            AskCycleError: if a handler would wait for an actor that waits for the handler's own; nothing is sent
             Exception: what the actor's handler raised
             ActorFailedError: if the handler ended in something that is not an ``Exception``
 
         """
         check_timeout(timeout)
         reply: Reply[Any] = Reply(self)
+        envelope = Sent(message, reply)
+        wait: Wait | None = None
+        if timeout is not None:
+            reply.deadline = Deadline(timeout, blocks=block)
         if block and (timeout is None or timeout > 0) and not self.actor_inbox.closed:
             self._refuse_to_block()
+            if envelope.sender is not None:
+                wait = begin_wait(reply, self._find_cell())
         try:
-            timeout = send(self, Sent(message, reply), timeout)
-        except REFUSALS as refusal:
-            reply.fail(refusal)
-        return reply.get(timeout=timeout) if block else reply
+            try:
+                timeout = send(self, envelope, timeout)
+            except REFUSALS as refusal:
+                reply.fail(refusal)
+            return reply.get(timeout=timeout) if block else reply
+        finally:
+            if wait is not None:
+                wait.end()
 
     @overload
     def stop(self, *, block: Literal[True] = True, timeout: float | None = None) -> bool: ...
@@ -152,6 +165,7 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
             pykka.Timeout: if it took longer
             ValueError: if the timeout is below zero; the actor is not stopped
             WouldDeadlockError: if this thread runs the actor's own loop; the actor is not stopped
+            AskCycleError: if a handler would wait for an actor that waits for the handler's own; the stop is ordered
 
         """
         check_timeout(timeout)
@@ -185,7 +199,8 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
 
         Args:
             message: what to send
-            timeout: seconds to wait at the most, or None for no limit
+            timeout: seconds to wait at the most, or None for no limit; a message that the actor has not come to by then
+                is not handled
 
         Raises:
             Exception: as `ask`, but for WouldDeadlockError
@@ -193,8 +208,17 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         """
         check_timeout(timeout)
         reply: Reply[Any] = Reply(self)
-        timeout = await send_async(self, Sent(message, reply), timeout)
-        return await reply.get_async(timeout=timeout)
+        envelope = Sent(message, reply)
+        if timeout is not None:
+            reply.deadline = Deadline(timeout)
+        is_actors = envelope.sender is not None and not self.actor_inbox.closed
+        wait = begin_wait(reply, self._find_cell()) if is_actors else None
+        try:
+            timeout = await send_async(self, envelope, timeout)
+            return await reply.get_async(timeout=timeout)
+        finally:
+            if wait is not None:
+                wait.end()
 
     async def stop_async(self, *, timeout: float | None = None) -> bool:
         """Ask the actor to stop when it has handled what is queued, and await that.
@@ -208,6 +232,7 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
         Raises:
             pykka.Timeout: if it took longer
             ValueError: if the timeout is below zero; the actor is not stopped
+            AskCycleError: as `stop`; the stop is ordered
 
         """
         check_timeout(timeout)
@@ -339,25 +364,6 @@ class ActorRef[A: AsyncActor](PykkaRef[Any]):
             raise WouldDeadlockError(who_runs(), str(self))
         if self._dispatcher is not None and self._dispatcher.stranded:
             raise WouldDeadlockError(who_runs(), str(self), loop_runs=False)
-
-    def _leave_behind(self) -> None:
-        """Be dead in a forked child: the loop and thread that would handle the messages are its parent's alone.
-
-        An actor on the caller's dispatcher that nobody drains is memory only, in the child as well.
-        """
-        inbox, dispatcher = self.actor_inbox, self._dispatcher
-        if dispatcher is not None and not dispatcher.wakes_for_messages and dispatcher.loop is None:
-            inbox.renew()
-            return
-        for envelope in inbox.leave_behind():
-            if isinstance(envelope.reply_to, Reply):
-                error = ActorDeadError(f"{self} is an actor of the process that this one was forked from")
-                envelope.reply_to.fail_in_child(error)
-        if (cell := self._find_cell()) is not None:
-            self._past, self._cell = cell.statistics(), None
-        if self._watches is not None:
-            self._watches.leave_behind()
-        cast("Flag", self.actor_stopped).set_in_child()
 
     def _request_stop(self, *, own: bool = False) -> Reply[bool]:
         reply: Reply[bool] = Reply(self)

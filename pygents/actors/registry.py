@@ -19,13 +19,14 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast, overload
 
-from pykka import ActorRef, Future
+from pykka import ActorDeadError, ActorRef, Future
 
 from pygents.actors.checks import check_timeout
 from pygents.actors.loops import end_closed_loops
 from pygents.actors.ref import ActorRef as OurRef
+from pygents.actors.reply import Reply
 from pygents.actors.running import running
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pykka import ActorRegistry as PykkaRegistry
 
     from pygents.actors.actor import AsyncActor
+    from pygents.actors.flag import Flag
 
     class ActorRegistry(PykkaRegistry):
         """pykka's to type checkers, with classes of ours where it takes classes of pykka's."""
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 else:
     from pykka import ActorRegistry
 
-__all__ = ["ActorRegistry", "RefSet", "adapt_registry"]
+__all__ = ["ActorRegistry", "RefSet", "adapt_registry", "leave_behind"]
 
 type AnyRef = ActorRef[Any]
 
@@ -156,7 +158,27 @@ def _forget_parents_actors() -> None:
     setattr(ActorRegistry, "_actor_refs_lock", threading.RLock())  # noqa: B010 (a thread of the parent's may hold it)
     for ref in refs:
         if isinstance(ref, OurRef):
-            ref._leave_behind()
+            leave_behind(ref)  # pyright: ignore[reportUnknownArgumentType] (of whatever actor)
+
+
+def leave_behind(ref: OurRef[Any]) -> None:
+    """Have an actor be dead in a forked child: the loop and thread that would handle its messages are its parent's.
+
+    An actor on the caller's dispatcher that nobody drains is memory only, in the child as well.
+    """
+    inbox, dispatcher = ref.actor_inbox, ref._dispatcher
+    if dispatcher is not None and not dispatcher.wakes_for_messages and dispatcher.loop is None:
+        inbox.renew()
+        return
+    for envelope in inbox.leave_behind():
+        if isinstance(envelope.reply_to, Reply):
+            error = ActorDeadError(f"{ref} is an actor of the process that this one was forked from")
+            envelope.reply_to.fail_in_child(error)
+    if (cell := ref._find_cell()) is not None:
+        ref._past, ref._cell = cell.statistics(), None
+    if ref._watches is not None:
+        ref._watches.leave_behind()
+    cast("Flag", ref.actor_stopped).set_in_child()
 
 
 if hasattr(os, "register_at_fork"):

@@ -24,18 +24,23 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pykka import Future, ThreadingFuture, Timeout
+from pykka import Future, Timeout
 
+from pygents.actors.blocking import wait_on_thread
 from pygents.actors.checks import check_timeout
+from pygents.actors.deadline import Deadline
 from pygents.actors.loops import resolve_from_anywhere
+from pygents.actors.own_task import handling
+from pygents.actors.wait_graph import Wait, begin_wait
+
+if TYPE_CHECKING:
+    from pygents.actors.cell import Cell
 
 __all__ = ["Producer", "Reply"]
 
 type ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
-
-_POLL = 0.1  # seconds after which a thread that waits for a foreign future looks whether anybody still wants it
 
 _SLICE = 1.0  # seconds after which who waits for an actor elsewhere looks whether the actor's loop has been closed
 
@@ -53,6 +58,9 @@ class Producer(Protocol):
     def _notice_a_closed_loop(self) -> None:
         """Fail the reply if the event loop is closed that was to produce it."""
 
+    def _find_cell(self) -> "Cell[Any] | None":
+        """Return what runs the actor that does so, if it is one, and lives."""
+
 
 class Reply[T](Future[T]):
     """The answer to a message: blocking with `get`, or awaited.
@@ -61,6 +69,9 @@ class Reply[T](Future[T]):
         producer: who is going to answer, so that a wait that could never end is refused
 
     """
+
+    deadline: Deadline | None = None
+    """When the message is not worth handling any more that it is the answer to."""
 
     def __init__(self, producer: Producer | None = None) -> None:
         super().__init__()
@@ -99,6 +110,7 @@ class Reply[T](Future[T]):
         Raises:
             pykka.Timeout: if it took longer
             WouldDeadlockError: if this thread runs the loop that has to produce the value
+            AskCycleError: if a handler would wait for an actor that waits for the handler's own
             BaseException: what `set_exception` was given
 
         """
@@ -121,6 +133,7 @@ class Reply[T](Future[T]):
 
         Raises:
             pykka.Timeout: if it took longer
+            AskCycleError: if a handler would wait for an actor that waits for the handler's own
             BaseException: what `set_exception` was given
 
         """
@@ -259,10 +272,15 @@ class Reply[T](Future[T]):
                 self._producer._refuse_to_block()
         ready = threading.Event()
         if self._add_wakeup(ready.set):
+            wait = None
             try:
+                if handling.get() is not None and (timeout is None or timeout > 0):
+                    wait = self._begin_wait()
                 self._wait_in_slices(ready, timeout)
             finally:
                 self._drop_wakeup(ready.set)
+                if wait is not None:
+                    wait.end()
 
     def _wait_in_slices(self, ready: threading.Event, timeout: float | None) -> None:
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -294,7 +312,7 @@ class Reply[T](Future[T]):
     async def _get_async(self) -> T:
         if not self._done:
             if self._get_hook is not None:
-                return await _wait_on_thread(self)
+                return await wait_on_thread(self, Reply())
             if self._combine is not None:
                 return await self._combine_async([await _wait(source) for source in self._sources])
             await self._wait_for_outcome()
@@ -303,7 +321,7 @@ class Reply[T](Future[T]):
     async def _combine_async(self, values: list[Any]) -> T:
         once = cast("threading.RLock", self._once)
         if not once.acquire(blocking=False):  # the function is running on another thread
-            return await _wait_on_thread(self)
+            return await wait_on_thread(self, Reply())
         try:
             combine = cast("Callable[[list[Any]], T]", self._combine)
             return self._make_once(lambda: combine(values))
@@ -321,7 +339,10 @@ class Reply[T](Future[T]):
             resolve_from_anywhere(loop, waiter)
 
         if self._add_wakeup(wake):
+            wait = None
             try:
+                if handling.get() is not None:
+                    wait = self._begin_wait()
                 while elsewhere is not None and not waiter.done():
                     elsewhere._notice_a_closed_loop()
                     await asyncio.wait([waiter], timeout=_SLICE)
@@ -329,6 +350,11 @@ class Reply[T](Future[T]):
             finally:
                 if not self._done:
                     self._drop_wakeup(wake)
+                if wait is not None:
+                    wait.end()
+
+    def _begin_wait(self) -> Wait | None:
+        return None if self._producer is None else begin_wait(self, self._producer._find_cell())
 
 
 def _wake_again(wakeups: Iterable[Callable[[], object]]) -> None:
@@ -338,46 +364,7 @@ def _wake_again(wakeups: Iterable[Callable[[], object]]) -> None:
 
 
 async def _wait[S](future: Future[S]) -> S:
-    return await future.get_async() if isinstance(future, Reply) else await _wait_on_thread(future)
-
-
-async def _wait_on_thread[S](future: Future[S]) -> S:
-    """Wait for a future that can only block, on a thread that ends soon after nobody waits any more.
-
-    Not the loop's default executor: its threads are joined when the loop ends, so one future that is never set would
-    keep ``asyncio.run`` from returning.
-    """
-    result: Reply[S] = Reply()
-    wanted = threading.Event()
-    wanted.set()
-    threading.Thread(target=_block_for, args=(future, result, wanted), name="pygents-wait", daemon=True).start()
-    try:
-        return await result
-    finally:
-        wanted.clear()
-
-
-def _block_for[S](future: Future[S], result: Reply[S], wanted: threading.Event) -> None:
-    try:
-        result.set(_poll(future, wanted) if _is_plain(future) else future.get())
-    except BaseException as error:  # noqa: BLE001 (handed to the one who waits)
-        result.fail(error)
-
-
-def _is_plain(future: Future[Any]) -> bool:
-    """Tell whether asking for the value again and again has no effect: a hook would run each time."""
-    return isinstance(future, ThreadingFuture) and future._get_hook is None
-
-
-def _poll[S](future: Future[S], wanted: threading.Event) -> S:
-    while wanted.is_set():
-        started = time.monotonic()
-        try:
-            return future.get(timeout=_POLL)
-        except Timeout:
-            if time.monotonic() - started < _POLL:  # not ours: the future's own outcome
-                raise
-    raise Timeout
+    return await future.get_async() if isinstance(future, Reply) else await wait_on_thread(future, Reply())
 
 
 def _left(deadline: float | None) -> float | None:

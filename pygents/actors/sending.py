@@ -14,16 +14,14 @@ same. One whose time is up leaves what was let in where it is, and has succeeded
 import asyncio
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, override
 
 from pykka import ActorDeadError, Timeout
 
 from pygents.actors.answers import answer
-from pygents.actors.bounded import BOUNDED_NAME
 from pygents.actors.loops import LoopEndedError
 from pygents.actors.mailbox_policy import Overflow
 from pygents.actors.reply import Reply
-from pygents.actors.running import running, running_task
 from pygents.errors import MailboxFullError, WouldDeadlockError
 
 if TYPE_CHECKING:
@@ -132,6 +130,17 @@ async def insist_async(
     return _left(timeout, loop.time() - began)
 
 
+class _Told(Reply[None]):
+    """What is set when a wait for room is over.
+
+    Waiting for it adds no edge to the wait graph: it would take the place of that of an ask which waits for room.
+    """
+
+    @override
+    def _begin_wait(self) -> None:
+        return None
+
+
 class _Wait:
     """One sender's wait for room, which begins when its message was refused.
 
@@ -169,7 +178,7 @@ class _Wait:
             self._inbox.confirm(self._envelope)
             return None
         while self._may_wait:
-            told: Reply[None] = Reply(self._ref)
+            told = _Told(self._ref)
             self._waiter = self._inbox.stand_in_line(self._envelope, partial(answer, told, None))
             if self._waiter is not None:
                 return told
@@ -208,9 +217,8 @@ class _Wait:
 
 def _is_reader(ref: _Ref) -> bool:
     """Return whether the actor takes no message as long as what runs here waits."""
-    task, cell = running_task(), ref._find_cell()
-    starts_or_stops = task is not None and task.get_name() == BOUNDED_NAME and running.get() is ref
-    return starts_or_stops or (cell is not None and cell.is_reader())
+    cell = ref._find_cell()
+    return cell is not None and cell.is_reader()
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:

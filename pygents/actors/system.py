@@ -225,9 +225,9 @@ class ActorSystem(Spawner):
         """
         if timeout is not None:
             checked_seconds("timeout", timeout)
-        root = self._check_entered()
+        self._check_entered()
         if drain:
-            refuse_insiders(root, f"{self!r} to handle what is queued", _SHUTDOWN_ADVICE)
+            refuse_insiders(self, f"{self!r} to handle what is queued", _SHUTDOWN_ADVICE)
         return await self._end.begin(timeout, drain=drain)
 
     async def serve(self) -> ShutdownReport:
@@ -323,7 +323,7 @@ class ActorSystem(Spawner):
             WouldDeadlockError: if an actor of it would wait in a handler, which it is busy with
 
         """
-        refuse_insiders(self.root, f"{self!r} to be idle", _IDLE_ADVICE)
+        refuse_insiders(self, f"{self!r} to be idle", _IDLE_ADVICE)
         await wait_until_idle(self.root)
 
     # What its parts use.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pygents.actors.abandonment import abandon_handler, abandon_loop, cut
 from pygents.actors.child import Child
 from pygents.actors.child_spec import Order, Phase
+from pygents.actors.comeback import revive
 from pygents.actors.lane import control_of
 from pygents.actors.reply import Reply
 from pygents.actors.supervision import Restart
@@ -223,7 +224,7 @@ class Transitions:
         """Start a node again, unless that has been overtaken: by a failure that concerns it, say."""
         if isinstance(node, Child):
             with self._system.lock:  # or it would take back an order that is given between the look and the revival
-                tried = None if overtaken() else node.revive(failure)
+                tried = None if overtaken() else revive(node, failure)
             if tried is not None:
                 await tried
             return

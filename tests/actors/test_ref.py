@@ -8,6 +8,7 @@ from pykka import ActorRef as PykkaRef
 from pykka import ActorRegistry, Timeout
 
 from pygents.actors import ActorDeadError, ActorRef, AsyncActor, CallerDispatcher, Reply, WouldDeadlockError
+from pygents.actors.registry import leave_behind
 from tests.actors.helpers import Echo, Gate, Life, hang, in_thread, messages_of, until
 
 
@@ -40,8 +41,9 @@ class TestOutsideAnyLoop:
     def test_asking_times_out_with_pykkas_timeout(self):
         ref = Gate.start()
         actor = ref._actor_weakref()
+        ref.tell("wait")
         with pytest.raises(Timeout, match=r"0\.001 seconds"):
-            ref.ask("wait", timeout=0.001)
+            ref.ask("late", timeout=0.001)
         with pytest.raises(Timeout):
             ref.stop(timeout=0)
         actor.opened.set()
@@ -381,7 +383,7 @@ class TestLeftBehindInTheParent:
         ref.tell("told")
         for lock in [ref.actor_inbox._lock, reply._lock, stop._lock]:
             in_thread(lock.acquire)()
-        ref._leave_behind()
+        leave_behind(ref)
         ActorRegistry.unregister(ref)
         for each in [reply, stop]:
             with pytest.raises(ActorDeadError, match="forked"):
@@ -395,7 +397,7 @@ class TestLeftBehindInTheParent:
         ref = Undrained.start()
         reply = ref.ask("asked", block=False)
         in_thread(ref.actor_inbox._lock.acquire)()
-        ref._leave_behind()
+        leave_behind(ref)
         ref.tell("told")
         assert not reply.done
         assert ref.stop() is True

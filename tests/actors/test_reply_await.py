@@ -173,7 +173,7 @@ class TestPykkasOwnFutures:
 
     @pytest.mark.real_time
     async def test_are_waited_for_longer_than_one_look(self, monkeypatch):
-        monkeypatch.setattr("pygents.actors.reply._POLL", 0.001)
+        monkeypatch.setattr("pygents.actors.blocking._POLL", 0.001)
 
         class Looked(ThreadingFuture):
             looks = 0
@@ -230,7 +230,7 @@ class TestGetHook:
             assert let_go.wait(PATIENCE)
             return "made"
 
-        monkeypatch.setattr("pygents.actors.reply._POLL", 0.001)
+        monkeypatch.setattr("pygents.actors.blocking._POLL", 0.001)
         calls, let_go = [], threading.Event()
         reply = Reply()
         reply.set_get_hook(hook)
