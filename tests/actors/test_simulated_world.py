@@ -9,7 +9,16 @@ from contextlib import suppress
 
 import pytest
 
-from pygents.actors import ActorDeadError, Backoff, Directive, Restart, Strategy, Supervision
+from pygents.actors import (
+    ActorDeadError,
+    Backoff,
+    Directive,
+    MailboxPolicy,
+    Overflow,
+    Restart,
+    Strategy,
+    Supervision,
+)
 from pygents.testing import simulate_many
 from tests.actors.helpers import cell_of
 from tests.actors.laws import DECIDE, Escalate
@@ -39,6 +48,7 @@ class Fate:
             self.supervise: 1,
             self.plan: 1,
             self.end: 2,
+            self.control: 4,
             self.end_supervisor: 1,
             self.watch: 1,
             self.wait: 2,
@@ -73,6 +83,7 @@ class Fate:
             return
         parent, kind = self.parent(), random.choice([Node, Clerk])
         options = {} if parent is self.system else {"supervision": random.choice([None, policy()])}
+        options["mailbox"] = random.choice([None, bounds()])
         with suppress(ActorDeadError):  # it has just stopped
             self.world.spawn(parent, kind, restart=random.choice(list(Restart)), **options)
 
@@ -83,7 +94,7 @@ class Fate:
         name = self.somebody()
         for _ in range(random.randint(1, 5)):
             self.world.send("test", name, random.choice(WHATS), asks=random.random() < 0.5)
-        await asyncio.sleep(random.choice([0, 0.02, 1]))
+        await asyncio.sleep(random.choice([0, 0.02, 1.07]))
 
     async def end(self):
         name = self.somebody()
@@ -97,6 +108,12 @@ class Fate:
                 ref.stop(block=False)
             case _ if ref.is_alive():
                 cell_of(ref).parent.stop(name)
+
+    async def control(self):
+        how = random.choice(["cancel", "pause", "resume", "steer", "stop now"])
+        at_work = sorted(self.world.busy) if how in {"cancel", "steer"} else []
+        self.world.control(random.choice(at_work) if at_work else self.somebody(), how)
+        await asyncio.sleep(random.choice([0, 0.02, 1.07]))
 
     async def end_supervisor(self):
         parent = self.parent()
@@ -121,7 +138,8 @@ class Fate:
         await asyncio.sleep(1)
 
     def is_cut(self, name):
-        return cell_of(self.world.refs[name]).cuts.has_cut
+        cell = cell_of(self.world.refs[name])
+        return cell.cuts.has_cut or (cell.control is not None and cell.control.reason is not None)
 
     async def end_all(self):
         await asyncio.sleep(100)
@@ -130,6 +148,7 @@ class Fate:
         assert self.world.living() == []
         self.world.check_counts()
         self.world.check_outcomes()
+        assert all(reply.done for reply in self.world.over)
         self.world.released.set()
         await asyncio.sleep(1)
         self.world.check_outcomes()
@@ -144,6 +163,11 @@ def policy():
         backoff=random.choice([None, Backoff(initial=0.5, maximum=2, jitter=0)]),
         decide=DECIDE,
     )
+
+
+def bounds():
+    kinds = [overflow for overflow in Overflow if overflow is not Overflow.COALESCE]  # which changes the order
+    return MailboxPolicy(capacity=random.randint(1, 3), overflow=random.choice(kinds))
 
 
 async def scenario(system):
