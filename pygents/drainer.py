@@ -70,7 +70,7 @@ class Drainer:
         self, agent: "Agent", drain: Drain
     ) -> AsyncGenerator[Result]:
         await self._begin(agent, drain)
-        hand = self._hand
+        hand, cell, inbox = self._hand, self._cell, self._cell.inbox
         me = weakref.ref(agent)
         try:
             while True:
@@ -120,6 +120,8 @@ class Drainer:
                 else:
                     if agent.hooks or isinstance(turn.output, Turn):  # else there is nothing to wait for
                         await hand.complete(agent, envelope)
+                    elif envelope.reply_to is None and cell.control is None:
+                        inbox.done(envelope)  # what spend() does then, without a call more
                     else:
                         hand.spend(envelope, None)
                 finally:

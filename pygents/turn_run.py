@@ -53,7 +53,7 @@ class TurnKeeper(Keeper, Protocol):
         ...
 
 
-async def value_of[T](
+async def value_of[T](  # noqa: C901 (one function, or there would be calls more for every turn)
     turn: "Turn[T]", frame: Frame, decision: "Decision | None" = None, keeper: "TurnKeeper | None" = None
 ) -> T:
     """Run a turn of a coroutine tool and return its value, for the agent that a frame names and as that has decided.
@@ -85,7 +85,10 @@ async def value_of[T](
                 await watch.wait(task, None if timeout is None else began + timeout)
                 del state["_watch"]  # it keeps the task
                 _check_own(turn, state)
-            output, failure = task.result() if not task.cancelled() else outcome_of(task)
+            try:  # not cancelled(): a call more for every turn
+                output, failure = task.result()
+            except CancelledError:
+                output, failure = outcome_of(task)
             if failure is not None:
                 raise judged(failure)  # noqa: TRY301 (told below, like what a hook raises)
         state["output"] = output
