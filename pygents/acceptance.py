@@ -14,12 +14,18 @@ if TYPE_CHECKING:
     from pygents.actors.mailbox import Mailbox
     from pygents.agent import Agent
 
-__all__ = ["check_turn", "due", "has_failed", "is_turn", "is_work", "refusal", "set_due", "work_in"]
+__all__ = ["check_turn", "due", "has_failed", "is_turn", "is_work", "refusal", "set_due", "turn_in_hand", "work_in"]
 
 
 def is_turn(message: object) -> TypeGuard[Turn[Any]]:
     """Return whether a message is a turn."""
     return isinstance(message, Turn)
+
+
+def turn_in_hand(inbox: "Mailbox[Envelope[Any]]") -> Turn[Any] | None:
+    """Return what a mailbox has in hand, if that is a turn."""
+    in_hand = inbox.in_hand
+    return in_hand.message if in_hand is not None and is_turn(in_hand.message) else None
 
 
 def check_turn(agent: "Agent", turn: object) -> Turn[Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from pygents.acceptance import is_turn
+from pygents.acceptance import turn_in_hand
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import log
 from pygents.actors.cell import Cell
@@ -73,8 +73,7 @@ class AgentCell(Cell[AsyncActor]):
     @property
     def turn_in_hand(self) -> Turn[Any] | None:
         """The turn in hand, if it is one."""
-        in_hand = self.inbox.in_hand
-        return in_hand.message if in_hand is not None and is_turn(in_hand.message) else None
+        return turn_in_hand(self.inbox)
 
     def is_at_work(self) -> bool:
         """Return whether the turn in hand runs."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, override
 
 from pykka._envelope import Envelope
 
-from pygents.acceptance import is_turn
+from pygents.acceptance import is_turn, turn_in_hand
 from pygents.actors.actor import AsyncActor
 from pygents.actors.answers import log, show
 from pygents.actors.child import Child
@@ -91,8 +91,7 @@ class AgentChild(Child[AsyncActor]):
     @property
     def turn_in_hand(self) -> "Turn[Any] | None":
         """The turn in hand, if it is one."""
-        in_hand = self.inbox.in_hand
-        return in_hand.message if in_hand is not None and is_turn(in_hand.message) else None
+        return turn_in_hand(self.inbox)
 
     @override
     def pause(self) -> None:

@@ -2,7 +2,15 @@
 
 import math
 
-__all__ = ["check_timeout", "checked", "checked_count", "checked_name", "checked_number", "checked_seconds"]
+__all__ = [
+    "check_timeout",
+    "checked",
+    "checked_count",
+    "checked_limit",
+    "checked_name",
+    "checked_number",
+    "checked_seconds",
+]
 
 
 def check_timeout(timeout: object) -> None:
@@ -63,6 +71,17 @@ def checked_seconds(name: str, value: object) -> float:
     if not 0 < number < math.inf:
         raise ValueError(_text(name, "a number of seconds above zero, and finite", value))
     return number
+
+
+def checked_limit(name: str, value: object) -> float | None:
+    """Return a time that is above zero, or None for no limit.
+
+    Raises:
+        TypeError: if it is neither
+        ValueError: as `checked_seconds`
+
+    """
+    return None if value is None else checked_seconds(name, value)
 
 
 def checked_number(name: str, value: object, wanted: str, *, least: float = -math.inf, most: float = math.inf) -> float:

@@ -9,7 +9,7 @@ from enum import Enum
 from inspect import iscoroutinefunction
 from typing import Any
 
-from pygents.actors.checks import checked, checked_count, checked_seconds
+from pygents.actors.checks import checked, checked_count, checked_limit
 
 __all__ = ["MailboxPolicy", "Overflow"]
 
@@ -51,8 +51,7 @@ class MailboxPolicy:
     def __post_init__(self) -> None:
         checked_count("capacity", self.capacity, least=1)
         checked("overflow", self.overflow, Overflow)
-        if self.timeout is not None:
-            checked_seconds("timeout", self.timeout)
+        checked_limit("timeout", self.timeout)
         key: object = self.key
         if key is not None and (not callable(key) or iscoroutinefunction(key)):
             msg = f"key must be a plain function of a message, not {key!r}"

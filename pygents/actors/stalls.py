@@ -28,7 +28,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pygents.actors.answers import log, show
-from pygents.actors.checks import checked_seconds
+from pygents.actors.checks import checked_limit
 from pygents.actors.stuck import Stuck, find_stuck
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Stalls:
 
     def __init__(self, system: "ActorSystem", after: float | None) -> None:
         self._system = system
-        self._after = math.inf if after is None else checked_seconds("stall_after", after)
+        self._after = checked_limit("stall_after", after) or math.inf
         self._looks = _LOOKS if after is None else max(_LOOKS, math.ceil(after))
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None

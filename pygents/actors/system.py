@@ -22,7 +22,7 @@ from pykka import ActorDeadError
 from pygents.actors.answers import log
 from pygents.actors.body import Body
 from pygents.actors.bulletin import Bulletin
-from pygents.actors.checks import checked, checked_name, checked_seconds
+from pygents.actors.checks import checked, checked_limit, checked_name
 from pygents.actors.child import Child
 from pygents.actors.dead_letters import DeadLetter, DeadLetters
 from pygents.actors.errands import Errands
@@ -89,8 +89,8 @@ class ActorSystem(Spawner):
         self.lock = ProcessLock(f"the actor system {name!r}")
         self.closed = True
         self._policy = Supervision() if supervision is None else checked("supervision", supervision, Supervision)
-        self._shutdown_timeout = _checked_limit("shutdown_timeout", shutdown_timeout)
-        self.hook_timeout = _checked_limit("hook_timeout", hook_timeout)
+        self._shutdown_timeout = checked_limit("shutdown_timeout", shutdown_timeout)
+        self.hook_timeout = checked_limit("hook_timeout", hook_timeout)
         """Seconds that each hook of its agents may take; None for no limit."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._root: Supervisor | None = None
@@ -223,8 +223,7 @@ class ActorSystem(Spawner):
             WouldDeadlockError: if an actor of it would wait in a handler until its own message has been handled
 
         """
-        if timeout is not None:
-            checked_seconds("timeout", timeout)
+        checked_limit("timeout", timeout)
         self._check_entered()
         if drain:
             refuse_insiders(self, f"{self!r} to handle what is queued", _SHUTDOWN_ADVICE)
@@ -383,7 +382,3 @@ class ActorSystem(Spawner):
             msg = f"{self!r} has no actor at {path!r}"
             raise ActorDeadError(msg)
         node.redeliver(letter)
-
-
-def _checked_limit(name: str, seconds: object) -> float | None:
-    return None if seconds is None else checked_seconds(name, seconds)

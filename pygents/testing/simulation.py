@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import cast
 
-from pygents.actors.checks import checked, checked_seconds
+from pygents.actors.checks import checked, checked_limit
 from pygents.actors.supervision import Supervision
 from pygents.actors.system import ActorSystem
 from pygents.testing.borders import closed_borders
@@ -229,8 +229,7 @@ def _check_limits(seed: object, max_steps: object, stall_after: float | None) ->
         if number < least:
             msg = f"{name} is at least {least}, not {number!r}"
             raise ValueError(msg)
-    if stall_after is not None:
-        checked_seconds("stall_after", stall_after)
+    checked_limit("stall_after", stall_after)
 
 
 def _check_options(faults: Faults | None, supervision: Supervision | None) -> None:
